@@ -1,0 +1,1 @@
+"""The main job as a synthetic transaction: from application to settled job, through the services."""

@@ -1,0 +1,1 @@
+"""What was granted, held, consumed, remaining: pages, CSV, commands."""

@@ -1,0 +1,1 @@
+"""The API's common ground: errors, paging, tokens, OpenAPI; it knows no endpoint."""

@@ -1,0 +1,1 @@
+"""Who: users, organisations, memberships, projects; roles as rules."""

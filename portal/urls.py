@@ -1,0 +1,18 @@
+"""Mounts each app's urls by name, so that portal imports none of the other packages."""
+
+from django.urls import include, path
+
+urlpatterns = [
+    path("accounts/", include("allauth.account.urls")),
+    path("", include("portal.web.urls")),
+    path("people/", include("portal.people.urls")),
+    path("audit/", include("portal.audit.urls")),
+    path("applications/", include("quotas.applications.urls")),
+    path("allocations/", include("quotas.allocations.urls")),
+    path("clusters/", include("scheduler.accounts.urls")),
+    path("jobs/", include("scheduler.jobs.urls")),
+    path("settlement/", include("scheduler.settlement.urls")),
+    path("reports/", include("monitoring.reports.urls")),
+]
+handler404 = "portal.web.views.not_found"
+handler500 = "portal.web.views.server_error"

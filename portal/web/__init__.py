@@ -1,0 +1,1 @@
+"""The shell: base layout, landing page, home pages, health and metrics."""

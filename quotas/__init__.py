@@ -1,0 +1,1 @@
+"""From a programme's budget to an allocation, on an exact ledger."""

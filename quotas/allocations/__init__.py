@@ -1,0 +1,1 @@
+"""Vouchers, allocations, holds, charges, withdrawals."""

@@ -1,0 +1,1 @@
+"""An organisation's application, and the two-person decision on it."""

@@ -1,0 +1,79 @@
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from portal.people.models import Organisation, Project, User
+from quotas.allocations.models import Allocation, Voucher
+from quotas.programmes.models import Programme
+
+
+class Application(models.Model):
+    class State(models.TextChoices):
+        SUBMITTED = "submitted", _("Submitted")
+        PROPOSED = "proposed", _("Award proposed")
+        AWARDED = "awarded", _("Awarded")
+        REFUSED = "refused", _("Refused")
+        WITHDRAWN = "withdrawn", _("Withdrawn")
+
+    programme = models.ForeignKey(Programme, on_delete=models.PROTECT, related_name="applications")
+    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="applications")
+    applicant = models.ForeignKey(User, on_delete=models.PROTECT, related_name="applications")
+    project_title = models.CharField(_("project title"), max_length=200)
+    purpose = models.TextField(_("purpose"), max_length=10_000)
+    gpu_type = models.CharField(_("GPU type"), max_length=32)
+    gpu_hours = models.PositiveIntegerField(_("GPU-hours"))
+    starts_on = models.DateField(_("from"))
+    ends_on = models.DateField(_("to"))
+    state = models.CharField(max_length=12, choices=State.choices, default=State.SUBMITTED)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(ends_on__gte=F("starts_on")), name="application_dates_in_order"),
+            models.CheckConstraint(condition=Q(gpu_hours__gt=0), name="application_gpu_hours_positive"),
+        ]
+        ordering = ["-created_at", "-id"]
+
+
+class Decision(models.Model):
+    """An award (or refusal) is proposed by one person and confirmed by another: the database refuses the same one twice."""
+
+    class Outcome(models.TextChoices):
+        AWARD = "award", _("Award")
+        REFUSAL = "refusal", _("Refusal")
+
+    application = models.OneToOneField(Application, on_delete=models.PROTECT, related_name="decision")
+    outcome = models.CharField(max_length=8, choices=Outcome.choices)
+    awarded_gpu_seconds = models.BigIntegerField(default=0)
+    cluster = models.SlugField(max_length=40, blank=True)
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, null=True, blank=True)  # NULL: the award makes one
+    reason = models.TextField(_("reason"), max_length=4_000)
+    proposed_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    proposed_at = models.DateTimeField()
+    confirmed_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    confirmed_at = models.DateTimeField(null=True)
+    voucher = models.OneToOneField(Voucher, on_delete=models.PROTECT, null=True, related_name="decision")
+    allocation = models.OneToOneField(Allocation, on_delete=models.PROTECT, null=True, related_name="decision")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(confirmed_by__isnull=True) | ~Q(confirmed_by=F("proposed_by")),
+                name="decision_two_people",
+            ),
+            models.CheckConstraint(
+                condition=Q(confirmed_by__isnull=True, confirmed_at__isnull=True)
+                | Q(confirmed_by__isnull=False, confirmed_at__isnull=False),
+                name="decision_confirmed_whole",
+            ),
+            # What an award makes exists only once it is confirmed.
+            models.CheckConstraint(
+                condition=Q(voucher__isnull=True) | Q(confirmed_by__isnull=False),
+                name="decision_no_voucher_before_second",
+            ),
+            models.CheckConstraint(
+                condition=Q(outcome="refusal", awarded_gpu_seconds=0) | Q(outcome="award", awarded_gpu_seconds__gt=0),
+                name="decision_amount_fits_outcome",
+            ),
+        ]

@@ -1,0 +1,1 @@
+"""Accounts and transfers; pure: no Slurm, no HTTP, no Celery, nothing else of the project."""

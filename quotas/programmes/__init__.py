@@ -1,0 +1,1 @@
+"""Programmes, their budgets by GPU type, and their ledger pools."""

@@ -1,0 +1,28 @@
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Programme(models.Model):
+    """A funding source. Its budget by GPU type lies in ledger pools (`ProgrammePool`)."""
+
+    name = models.CharField(_("name"), max_length=200, unique=True)
+    slug = models.SlugField(max_length=40, unique=True)
+    imported = models.BooleanField(default=False)  # the one programme from which imported history is granted
+    starts_on = models.DateField()
+    ends_on = models.DateField()
+    created_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ProgrammePool(models.Model):
+    """A programme's budget of one GPU type, in GPU-seconds: a ledger account, funded from a source."""
+
+    programme = models.ForeignKey(Programme, on_delete=models.PROTECT, related_name="pools")
+    gpu_type = models.CharField(max_length=32)  # Slurm's GRES type in lower case
+    account = models.OneToOneField("ledger.Account", on_delete=models.PROTECT, related_name="+")
+    source_account = models.OneToOneField("ledger.Account", on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["programme", "gpu_type"], name="programme_pool_once")]

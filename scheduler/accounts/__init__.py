@@ -1,0 +1,1 @@
+"""Desired cluster state: plan, apply, read back."""

@@ -1,0 +1,1 @@
+"""Clusters and the adapters that speak to their Slurm, behind one protocol."""

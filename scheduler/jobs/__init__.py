@@ -1,0 +1,1 @@
+"""Jobs: presets, script, preflight, submission, job pages."""

@@ -1,0 +1,106 @@
+"""Jobs as the portal knows them, and their runs.
+
+A `Job` is one submission (by the portal, or found on the cluster). A `Run` is one execution of one array task: it carries
+the hold and, in the end, the charge. A requeue closes a run and opens the next; slurmdbd keeps one record per run.
+"""
+
+import uuid
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from portal.people.models import Project, User
+from quotas.allocations.models import Allocation
+from scheduler.clusters.models import Cluster
+
+
+class Job(models.Model):
+    class Origin(models.TextChoices):
+        PORTAL = "portal", _("Portal")
+        OUTSIDE = "outside", _("Submitted outside the portal")
+
+    class State(models.TextChoices):
+        QUEUED = "queued", _("On its way to Slurm")  # outbox row written, sbatch not yet tried
+        SUBMITTING = "submitting", _("Being submitted")  # an attempt began; whether it arrived is not known yet
+        UNKNOWN = "unknown", _("Unknown")  # it may or may not exist in Slurm: being looked for
+        REFUSED = "refused", _("Refused by Slurm")  # a named refusal; nothing exists, hold void
+        PENDING = "pending", _("Pending")
+        RUNNING = "running", _("Running")
+        SUSPENDED = "suspended", _("Suspended")
+        COMPLETED = "completed", _("Completed")
+        FAILED = "failed", _("Failed")
+        TIMEOUT = "timeout", _("Timed out")
+        CANCELLED = "cancelled", _("Cancelled")
+        NODE_FAIL = "node_fail", _("Node failed")
+
+    OPEN_STATES = (State.QUEUED, State.SUBMITTING, State.UNKNOWN, State.PENDING, State.RUNNING, State.SUSPENDED)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)  # also the job's --comment in Slurm
+    origin = models.CharField(max_length=8, choices=Origin.choices, default=Origin.PORTAL)
+    cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="jobs")
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="jobs")
+    allocation = models.ForeignKey(Allocation, on_delete=models.PROTECT, related_name="jobs")
+    person = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="jobs")
+    unix_account = models.CharField(max_length=32)  # as it was at submission
+    name = models.CharField(_("name"), max_length=64)
+    preset = models.CharField(max_length=40, blank=True)
+    script = models.TextField(blank=True)
+    partition = models.CharField(max_length=64)
+    gpu_type = models.CharField(_("GPU type"), max_length=32)
+    nodes = models.PositiveIntegerField(_("nodes"), default=1)
+    gpus_per_node = models.PositiveIntegerField(_("GPUs per node"), default=1)
+    time_limit_s = models.PositiveIntegerField(_("time limit"))
+    state = models.CharField(max_length=12, choices=State.choices, default=State.QUEUED)
+    reason = models.TextField(blank=True)  # Slurm's reason, or ours, as last read
+    cancel_requested_at = models.DateTimeField(null=True)
+    cancel_requested_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    attempted_at = models.DateTimeField(null=True)  # the first submission attempt; a look-up matches only jobs after it
+    slurm_job_id = models.BigIntegerField(null=True)
+    slurm_submit_at = models.DateTimeField(null=True)  # with the id, the identity bound at first sight
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["cluster", "slurm_job_id", "slurm_submit_at"],
+                condition=models.Q(slurm_job_id__isnull=False),
+                name="job_bound_once",
+            )
+        ]
+        indexes = [
+            models.Index(fields=["project", "-created_at"]),
+            models.Index(fields=["person", "-created_at"]),
+            models.Index(fields=["cluster", "state"]),
+        ]
+        ordering = ["-created_at"]
+
+
+class Run(models.Model):
+    """One execution of one array task of a job. Key after binding: (cluster, job_id_raw, submit_at), slurmdbd's own."""
+
+    job = models.ForeignKey(Job, on_delete=models.PROTECT, related_name="runs")
+    cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="+")
+    job_id_raw = models.BigIntegerField(null=True)
+    array_task = models.PositiveIntegerField(null=True)
+    submit_at = models.DateTimeField(null=True)
+    state = models.CharField(max_length=12, choices=Job.State.choices, default=Job.State.PENDING)
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    gpus = models.PositiveIntegerField(default=0)
+    hold = models.UUIDField(null=True, unique=True)  # the ledger transfer; NULL: no hold (outside and not started)
+    held_gpu_seconds = models.BigIntegerField(default=0)
+    hold_resolved = models.BooleanField(default=False)
+    charged_gpu_seconds = models.BigIntegerField(null=True)
+    overrun_gpu_seconds = models.BigIntegerField(default=0)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["cluster", "job_id_raw", "submit_at"],
+                condition=models.Q(job_id_raw__isnull=False, submit_at__isnull=False),
+                name="run_record_once",
+            )
+        ]
+        indexes = [models.Index(fields=["cluster", "job_id_raw"])]

@@ -1,0 +1,1 @@
+"""Accounting records become charges; three numbers are reconciled."""
