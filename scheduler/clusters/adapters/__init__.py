@@ -1,0 +1,1 @@
+"""Adapters to a cluster's Slurm, behind one protocol. Only worker processes and management commands call them."""

@@ -1,0 +1,216 @@
+"""What the portal asks of a Slurm, and the plain values that come back. Every adapter speaks this and nothing more.
+
+Times are aware UTC, durations integer seconds, GPU counts integers, GPU types Slurm's GRES types in lower case. Nothing here
+imports Django.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+
+class ClusterError(Exception):
+    """Slurm did not answer, or answered what we cannot read. Nothing may be concluded from it."""
+
+
+class ClusterUnreachable(ClusterError):
+    """slurmctld or slurmdbd cannot be reached."""
+
+
+class SubmissionRefused(Exception):
+    """Slurm refused by name (policy, invalid account or QOS, connect failure): the job does not exist."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code  # e.g. "qos_limit", "invalid_account", "connect_failure"
+        self.message = message
+
+
+class SubmissionUnknown(Exception):
+    """Nobody knows whether the job exists (timeout, killed, unreadable answer). It must be looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerStatus:
+    booted_at: datetime
+    dbd_queue: int  # messages that slurmctld still has for slurmdbd
+    answered_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NodeInfo:
+    name: str
+    state: str
+    reason: str
+    partitions: tuple[str, ...]
+    gpus: dict[str, int]
+    gpus_allocated: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionInfo:
+    name: str
+    is_up: bool
+    gpu_type: str  # "" for none
+    nodes: int
+    gpus_per_node: int
+    max_time_s: int  # 0: no limit
+    default_time_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueJob:
+    """One line of squeue, one per array task once it has started; a pending array is one entry with its tasks unexpanded."""
+
+    job_id: int  # JobIDRaw of this task
+    array_job_id: int | None
+    array_tasks: str  # "" | "7" | "4-9%2"
+    array_task_count: int  # tasks this line stands for (1 for a plain job)
+    het_job_id: int | None
+    user: str
+    account: str
+    qos: str
+    partition: str
+    state: str  # Slurm's long state, suffix removed: PENDING, RUNNING, …
+    reason: str
+    comment: str
+    name: str
+    submit_at: datetime
+    eligible_at: datetime | None
+    start_at: datetime | None  # actual for started jobs, Slurm's estimate for pending ones
+    time_limit_s: int | None
+    nodes: int
+    gpus: dict[str, int]  # by type; "gpu" for untyped requests of pending jobs
+    restarts: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountingRecord:
+    """One slurmdbd record (one run). Key: cluster, job_id_raw, submit_at."""
+
+    job_id_raw: int
+    job_id: str
+    account: str
+    user: str
+    qos: str
+    partition: str
+    state: str  # suffix removed: "CANCELLED", not "CANCELLED by 0"
+    submit_at: datetime
+    start_at: datetime | None
+    end_at: datetime | None  # None while it runs
+    elapsed_s: int
+    gpus: dict[str, int]  # from AllocTRES; {"gpu": n} where only the untyped count is there
+    nodes: int = 0
+    exit_code: str = ""
+    comment: str = ""
+    name: str = ""
+    restarts: int = 0
+
+    @property
+    def is_final(self) -> bool:
+        return self.end_at is not None and self.state not in {"PENDING", "RUNNING", "SUSPENDED", "REQUEUED_PENDING"}
+
+
+@dataclass(frozen=True, slots=True)
+class AccountInfo:
+    name: str
+    parent: str
+    organisation: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class AssociationInfo:
+    account: str
+    user: str
+    partition: str  # "" for all
+    qos: tuple[str, ...]
+    default_qos: str
+
+
+@dataclass(frozen=True, slots=True)
+class QosInfo:
+    name: str
+    flags: frozenset[str]
+    grp_tres_mins: dict[str, int]  # "gres/gpu": minutes, "gres/gpu:h100": minutes
+    min_tres_per_job: dict[str, int]
+    grp_jobs: int | None
+    grp_submit_jobs: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class QosUsage:
+    """slurmctld's own counter (scontrol show assoc_mgr)."""
+
+    name: str
+    usage_raw_gpu_seconds: int
+    limit_minutes: int | None
+    used_minutes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitRequest:
+    key: UUID  # becomes the job's comment
+    unix_account: str
+    account: str
+    qos: str
+    partition: str
+    name: str
+    script: str
+    nodes: int
+    gpu_type: str
+    gpus_per_node: int
+    time_limit_s: int
+    options: dict[str, str] = field(default_factory=dict)  # further closed-list options
+
+
+class ClusterAdapter(Protocol):
+    """One Slurm. Reads and administration run as the worker's own user, `submit` and `cancel` as the researcher."""
+
+    # reading
+    def controller_status(self) -> ControllerStatus: ...
+    def nodes(self) -> list[NodeInfo]: ...
+    def partitions(self) -> list[PartitionInfo]: ...
+    def queue(self) -> list[QueueJob]: ...
+    def records(
+        self, *, since: datetime | None = None, until: datetime | None = None, job_ids: Sequence[int] = ()
+    ) -> Iterator[AccountingRecord]:
+        """Records active in the window, or of these job ids, duplicates (runs before a requeue) included."""
+
+    # accounts
+    def accounts(self) -> list[AccountInfo]: ...
+    def associations(self) -> list[AssociationInfo]: ...
+    def qos(self) -> list[QosInfo]: ...
+    def qos_usage(self, names: Iterable[str]) -> dict[str, QosUsage]: ...
+    def unix_account_exists(self, name: str) -> bool: ...
+    def account_create(self, *, name: str, parent: str, organisation: str, description: str) -> None: ...
+    def account_remove(self, *, name: str) -> None: ...
+    def association_create(
+        self, *, account: str, user: str, partition: str, qos: Sequence[str], default_qos: str
+    ) -> None: ...
+    def association_modify(
+        self, *, account: str, user: str, partition: str, qos: Sequence[str], default_qos: str
+    ) -> None: ...
+    def association_remove(self, *, account: str, user: str, partition: str) -> None: ...
+    def qos_create(self, *, name: str, description: str) -> None: ...
+    def qos_modify(
+        self,
+        *,
+        name: str,
+        grp_tres_mins: dict[str, int] | None = None,
+        min_tres_per_job: dict[str, int] | None = None,
+        flags: Sequence[str] | None = None,
+        grp_jobs: int | None = None,  # -1 clears
+        grp_submit_jobs: int | None = None,
+    ) -> None: ...
+
+    # jobs
+    def submit(self, request: SubmitRequest) -> int:
+        """As the researcher. Returns the job id that sbatch claimed; raises SubmissionRefused or SubmissionUnknown."""
+
+    def cancel(self, *, job_id: int, unix_account: str) -> None: ...
+    def job_cancel_as_admin(self, *, job_id: str, reason: str) -> None: ...
+    def job_hold(self, *, job_id: str, reason: str) -> None: ...
+    def job_release(self, *, job_id: str) -> None: ...
