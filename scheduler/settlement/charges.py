@@ -1,8 +1,8 @@
 """What one slurmdbd record costs, and under which key. Pure: values in, values out; no database, no Slurm.
 
-The rule: charge = GPUs in AllocTRES (what was allocated, not what was asked for) × ElapsedRaw, in GPU-seconds. A record is one
-run of one array task; a requeued job has one record per run. Its key is slurmdbd's own unique key (cluster, JobIDRaw, submit
-time); Start and DBIndex may change, so they are no part of it.
+The rule: charge = GPUs in AllocTRES (what was allocated, not what was asked for) × ElapsedRaw, in GPU-seconds. A record
+is one run of one array task; a requeued job has one record per run. Its key is slurmdbd's own unique key (cluster,
+JobIDRaw, submit time); Start and DBIndex may change, so they are no part of it.
 """
 
 from collections.abc import Mapping
@@ -49,8 +49,8 @@ def charge_id_of_epoch(cluster: str, job_id_raw: int, submit_epoch_s: int) -> UU
 def gpus_of_tres(alloc_tres: str) -> dict[str, int]:
     """GPUs by type in a TRES string as sacct prints AllocTRES. Empty for a record without a GPU.
 
-    A line may carry only the typed counts, only the generic one, or both. The generic one is the sum of all, so it is never
-    added to the typed: what it counts beyond them (a type that AccountingStorageTRES does not track) stays "gpu".
+    A line may carry only the typed counts, only the generic one, or both. The generic one is the sum of all, so it is
+    never added to the typed: what it counts beyond them (a type that AccountingStorageTRES does not track) stays "gpu".
     Raises ValueError where a count is no whole number.
     """
     typed: dict[str, int] = {}
