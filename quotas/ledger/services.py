@@ -1,0 +1,136 @@
+"""The one way in. Each call is one round trip to one SQL function (migrations/0002_rules.sql), which locks, inserts and
+answers; here entries are written down for it and its refusals get their types."""
+
+import contextlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from django.db import DatabaseError, connection, transaction
+from django.db.transaction import TransactionManagementError
+
+from quotas.ledger.entries import Entry
+from quotas.ledger.errors import error_from
+from quotas.ledger.models import Account, Transfer
+from quotas.ledger.selectors import Balance
+
+__all__ = ["Entry", "account_create", "accounts_lock", "transfers_book", "transfers_import"]
+
+_TRANSFER_FIELDS = [field.attname for field in Transfer._meta.concrete_fields]
+_TRANSFER_COLUMNS = ", ".join(_TRANSFER_FIELDS)
+_BOOK = f"SELECT {_TRANSFER_COLUMNS} FROM ledger_book(%s::jsonb, %s::uuid, %s, %s)"  # noqa: S608 - names of columns
+_LOCK = "SELECT id, unit, debits_pending, debits_posted, credits_pending, credits_posted FROM ledger_lock(%s)"
+_STAGE = (
+    "COPY ledger_staging (import_id, id, kind, debit_id, credit_id, amount, resolves_id, batch, reason, event_at,"
+    " expires_at) FROM STDIN"
+)
+
+
+def account_create(*, unit: str, kind: Account.Kind | str, owner: str, may_overdraw: bool = False) -> Account:
+    """Make an account with a balance of zero.
+
+    unit: gpu:TYPE (amounts in GPU-seconds) or vnd. Only source, overrun and contribution accounts may overdraw: for
+    another kind the database raises IntegrityError.
+    """
+    return Account.objects.create(unit=unit, kind=kind, owner=owner, may_overdraw=may_overdraw)
+
+
+def accounts_lock(*, account_ids: Iterable[int]) -> dict[int, Balance]:
+    """Lock accounts until the end of the caller's transaction and answer their balances.
+
+    For a caller that must read a balance to know what to book, or that books several batches in one transaction: lock
+    every account of all of them here first, once. Raises TransactionManagementError outside a transaction.
+    """
+    if not connection.in_atomic_block:
+        raise TransactionManagementError("A lock outside a transaction is gone before it is of use.")
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK, [sorted(set(account_ids))])
+        return {row[0]: Balance(*row) for row in cursor.fetchall()}
+
+
+def transfers_book(
+    *, entries: Sequence[Entry], booked_at: datetime, actor: str, batch: UUID | None = None
+) -> list[Transfer]:
+    """Book a batch as a whole or not at all, and answer the stored transfers in the order of the entries.
+
+    Amounts are in the accounts' unit; booked_at is the application's clock, aware. A batch without a name bears the id
+    of its first entry. Entries that are stored already with the same fields are answered as they are stored.
+    Raises the errors of `quotas.ledger.errors`; inside a caller's transaction that goes on, nothing of the batch stays.
+    Several batches in one transaction: `accounts_lock` first, else two such transactions may deadlock.
+    """
+    if not entries:
+        return []
+    _check_aware(booked_at)
+    given = json.dumps([_as_json(entry) for entry in entries], ensure_ascii=False)
+    with _refusals(entries), connection.cursor() as cursor:
+        cursor.execute(_BOOK, [given, batch, booked_at, actor])
+        rows = cursor.fetchall()
+    stored = {row[0]: Transfer.from_db(connection.alias, _TRANSFER_FIELDS, row) for row in rows}
+    return [stored[entry.id] for entry in entries]
+
+
+def transfers_import(*, rows: Iterable[Entry], booked_at: datetime, actor: str, batch: UUID | None = None) -> int:
+    """Book any number of entries in one transaction, set-based; answers how many were new.
+
+    The same rules, locks and errors as `transfers_book`. Rows are copied as they come, so an iterator of any length
+    takes little memory here. Without a batch each transfer is its own. A post's or void's hold is booked before.
+    """
+    _check_aware(booked_at)
+    import_id = uuid4()
+    with transaction.atomic(), _refusals([]), connection.cursor() as cursor:
+        with cursor.copy(_STAGE) as copy:
+            for entry in rows:
+                copy.write_row(_as_staged(entry, import_id, batch))
+        cursor.execute("SELECT ledger_import(%s, %s, %s)", [import_id, booked_at, actor])
+        return cursor.fetchone()[0]
+
+
+@contextlib.contextmanager
+def _refusals(entries: Sequence[Entry]) -> Iterator[None]:
+    """Raise the ledger's own error for what the database refused, with the caller's transaction still usable.
+
+    In autocommit one statement is its own transaction: begin and commit would hold the locks for two round trips more.
+    """
+    try:
+        with transaction.atomic() if connection.in_atomic_block else contextlib.nullcontext():
+            yield
+    except DatabaseError as error:
+        if named := error_from(error, entries):
+            raise named from error
+        raise
+
+
+def _as_json(entry: Entry) -> dict[str, str | int | None]:
+    return {
+        "id": str(entry.id),
+        "kind": entry.kind,
+        "debit_id": entry.debit_id,
+        "credit_id": entry.credit_id,
+        "amount": entry.amount,
+        "resolves_id": str(entry.resolves_id) if entry.resolves_id else None,
+        "reason": entry.reason,
+        "event_at": entry.event_at.isoformat(),
+        "expires_at": entry.expires_at.isoformat() if entry.expires_at else None,
+    }
+
+
+def _as_staged(entry: Entry, import_id: UUID, batch: UUID | None) -> tuple[object, ...]:
+    return (
+        import_id,
+        entry.id,
+        entry.kind,
+        entry.debit_id,
+        entry.credit_id,
+        entry.amount,
+        entry.resolves_id,
+        batch or entry.id,
+        entry.reason,
+        entry.event_at,
+        entry.expires_at,
+    )
+
+
+def _check_aware(moment: datetime) -> None:
+    if moment.utcoffset() is None:
+        raise ValueError(f"A time in the ledger has a time zone, {moment!r} has none.")
