@@ -1,9 +1,11 @@
-"""slurmdbd's records as last read, what was charged for each, and how far the reading has come."""
+"""slurmdbd's records as last read, what was charged for each, how far the reading has come, and what came of it."""
 
 from django.db import models
 
+from portal.people.models import Project
 from quotas.allocations.models import Allocation
 from scheduler.clusters.models import Cluster
+from scheduler.jobs.models import Job
 
 
 class Record(models.Model):
@@ -12,6 +14,7 @@ class Record(models.Model):
     cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="records")
     job_id_raw = models.BigIntegerField()
     submit_at = models.DateTimeField()
+    charge = models.UUIDField(unique=True)  # made from the key; the ledger's transfers of this record carry it
     allocation = models.ForeignKey(Allocation, on_delete=models.PROTECT, null=True, related_name="records")
     job_id = models.CharField(max_length=40)  # Slurm's display form: 25_1, 12+0
     account = models.CharField(max_length=120)
@@ -26,6 +29,7 @@ class Record(models.Model):
     gpus = models.PositiveIntegerField(default=0)
     gpu_seconds = models.BigIntegerField(default=0)  # gpus × elapsed_s as last read
     charged_gpu_seconds = models.BigIntegerField(default=0)  # what the ledger has for it, corrections included
+    overrun_gpu_seconds = models.BigIntegerField(default=0)  # the part of it that the centre bears
     revision = models.PositiveIntegerField(default=0)  # counts corrections of a record that changed after its charge
     is_final = models.BooleanField(default=False)
     imported = models.BooleanField(default=False)
@@ -46,3 +50,67 @@ class Cursor(models.Model):
     read_until = models.DateTimeField()
     swept_at = models.DateTimeField(null=True)  # the last wide sweep
     updated_at = models.DateTimeField()
+
+
+class HeldJob(models.Model):
+    """A job of the portal that waits without a hold in the ledger, and is therefore held in Slurm.
+
+    The row is written first and the job held after it, and released before the row goes: whatever breaks in between,
+    the next cycle finds the row and does the rest.
+    """
+
+    class Why(models.TextChoices):
+        DISPLACED = "displaced"  # a job that Slurm started outside the portal needed its hold
+        REQUEUED = "requeued"  # the balance did not reach for another run
+
+    job = models.OneToOneField(Job, on_delete=models.CASCADE, related_name="held")
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="+")
+    why = models.CharField(max_length=12, choices=Why.choices)
+    since = models.DateTimeField()
+
+
+class ImportedAccount(models.Model):
+    """Which project the history of a Slurm account belongs to that the portal did not make."""
+
+    cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="+")
+    account = models.CharField(max_length=120)
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["cluster", "account"], name="imported_account_once")]
+
+
+class Reconciliation(models.Model):
+    """Ledger, slurmdbd and slurmctld's counter compared, as a worker or a command found them."""
+
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="reconciliations")
+    taken_at = models.DateTimeField()
+    records = models.BigIntegerField()
+    charged_gpu_seconds = models.BigIntegerField()
+    slurmdbd_gpu_seconds = models.BigIntegerField()
+    residual_gpu_seconds = models.BigIntegerField()
+    imported_gpu_seconds = models.BigIntegerField()
+    overrun_gpu_seconds = models.BigIntegerField()
+    counter_gaps = models.JSONField(default=list)
+    differences = models.JSONField(default=list)  # the first of them; `differences_count` says how many
+    differences_count = models.BigIntegerField()
+    duration_s = models.FloatField()
+
+    class Meta:
+        ordering = ["-taken_at", "-id"]
+        indexes = [models.Index(fields=["cluster", "-taken_at"], name="reconciliation_last")]
+
+
+class CycleStep(models.Model):
+    """How the last run of each step of a cluster's cycle went: what /metrics and the clusters' page show."""
+
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="+")
+    step = models.CharField(max_length=24)
+    ran_at = models.DateTimeField()
+    succeeded_at = models.DateTimeField(null=True)
+    duration_s = models.FloatField()
+    failures = models.PositiveIntegerField(default=0)  # in a row
+    error = models.CharField(max_length=400, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["cluster", "step"], name="cycle_step_once")]
