@@ -1,19 +1,22 @@
 """Jobs as the portal knows them, and their runs.
 
-A `Job` is one submission (by the portal, or found on the cluster). A `Run` is one execution of one array task: it carries
-the hold and, in the end, the charge. A requeue closes a run and opens the next; slurmdbd keeps one record per run.
+A `Job` is one submission (by the portal, or found on the cluster). A `Run` is one execution of one array task: it
+carries the hold and, in the end, the charge. A requeue closes a run and opens the next; slurmdbd keeps one record per run.
 """
 
 import uuid
 
+import pgtrigger
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from portal.audit.tracking import track
 from portal.people.models import Project, User
 from quotas.allocations.models import Allocation
 from scheduler.clusters.models import Cluster
 
 
+@track(exclude=["script", "denied_since", "looked_at"])
 class Job(models.Model):
     class Origin(models.TextChoices):
         PORTAL = "portal", _("Portal")
@@ -54,9 +57,16 @@ class Job(models.Model):
     reason = models.TextField(blank=True)  # Slurm's reason, or ours, as last read
     cancel_requested_at = models.DateTimeField(null=True)
     cancel_requested_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
-    attempted_at = models.DateTimeField(null=True)  # the first submission attempt; a look-up matches only jobs after it
+    form_key = models.UUIDField(null=True)  # made with the form: the same form sent twice is one job
+    attempts = models.PositiveIntegerField(default=0)  # how often sbatch was begun for it
+    attempted_at = models.DateTimeField(null=True)  # the first attempt; a look-up matches only jobs submitted after it
+    last_attempt_at = models.DateTimeField(null=True)
+    # Looking for a job that may or may not exist: since when every look-up, the last one included, was answered "no".
+    denied_since = models.DateTimeField(null=True)
+    looked_at = models.DateTimeField(null=True)
     slurm_job_id = models.BigIntegerField(null=True)
     slurm_submit_at = models.DateTimeField(null=True)  # with the id, the identity bound at first sight
+    bound_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
@@ -66,14 +76,58 @@ class Job(models.Model):
                 fields=["cluster", "slurm_job_id", "slurm_submit_at"],
                 condition=models.Q(slurm_job_id__isnull=False),
                 name="job_bound_once",
-            )
+            ),
+            models.UniqueConstraint(fields=["person", "form_key"], name="job_form_once"),
+            models.CheckConstraint(
+                condition=models.Q(slurm_job_id__isnull=True, slurm_submit_at__isnull=True)
+                | models.Q(slurm_job_id__isnull=False, slurm_submit_at__isnull=False),
+                name="job_bound_whole",
+            ),
+            # Nothing is tried again while an identity is bound, and nothing runs without one.
+            models.CheckConstraint(
+                condition=~models.Q(state__in=["queued", "submitting", "refused"])
+                | models.Q(slurm_job_id__isnull=True),
+                name="job_unsubmitted_is_unbound",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(state__in=["pending", "running", "suspended"])
+                | models.Q(slurm_job_id__isnull=False),
+                name="job_in_slurm_is_bound",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(nodes__gt=0, gpus_per_node__gte=0, time_limit_s__gt=0), name="job_shape_positive"
+            ),
         ]
         indexes = [
             models.Index(fields=["project", "-created_at"]),
             models.Index(fields=["person", "-created_at"]),
             models.Index(fields=["cluster", "state"]),
+            models.Index(fields=["cluster", "slurm_job_id"]),
         ]
-        ordering = ["-created_at"]
+        ordering = ["-created_at", "-id"]
+        triggers = [
+            # Exactly once, in the database too: an attempt begins from "queued" only, and only a job that is known not to
+            # exist in Slurm goes back there.
+            pgtrigger.Protect(
+                name="attempt_only_from_queued",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(new__state="submitting") & ~pgtrigger.Q(old__state__in=["queued", "submitting"]),
+            ),
+            pgtrigger.Protect(
+                name="queued_only_from_uncertain",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(new__state="queued")
+                & ~pgtrigger.Q(old__state__in=["queued", "submitting", "unknown"]),
+            ),
+        ]
+
+    @property
+    def gpus(self) -> int:
+        return self.nodes * self.gpus_per_node
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in self.OPEN_STATES
 
 
 class Run(models.Model):
@@ -103,4 +157,17 @@ class Run(models.Model):
                 name="run_record_once",
             )
         ]
-        indexes = [models.Index(fields=["cluster", "job_id_raw"])]
+        indexes = [models.Index(fields=["cluster", "job_id_raw"]), models.Index(fields=["job", "id"])]
+        ordering = ["id"]
+
+
+class UnixAccountSeen(models.Model):
+    """Whether a person's unix account exists on a cluster, as its worker last saw (getent). The web asks only this."""
+
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="+")
+    name = models.CharField(max_length=32)
+    exists = models.BooleanField()
+    checked_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["cluster", "name"], name="unix_account_seen_once")]
