@@ -1,7 +1,7 @@
 """Jobs as the portal knows them, and their runs.
 
 A `Job` is one submission (by the portal, or found on the cluster). A `Run` is one execution of one array task: it
-carries the hold and, in the end, the charge. A requeue closes a run and opens the next; slurmdbd keeps one record per run.
+carries the hold and, in the end, the charge. A requeue closes a run and opens the next; slurmdbd has a record for each.
 """
 
 import uuid
@@ -106,8 +106,8 @@ class Job(models.Model):
         ]
         ordering = ["-created_at", "-id"]
         triggers = [
-            # Exactly once, in the database too: an attempt begins from "queued" only, and only a job that is known not to
-            # exist in Slurm goes back there.
+            # Exactly once, in the database too: an attempt begins from "queued" only, and only a job that is known not
+            # to exist in Slurm goes back there.
             pgtrigger.Protect(
                 name="attempt_only_from_queued",
                 operation=pgtrigger.Update,

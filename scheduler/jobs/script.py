@@ -206,7 +206,7 @@ def _shebang_problem(line: str) -> ScriptProblem:
         return _problem(
             "shebang",
             1,
-            _("“%(first)s” is no shell. Begin with #!/bin/bash and call your program below it, as in: python3 train.py"),
+            _("“%(first)s” is no shell. Begin with #!/bin/bash and call your program below it: python3 train.py"),
             first=line[:60],
         )
     return _problem("shebang", 1, _("The first line must be #!/bin/bash."))

@@ -1,0 +1,293 @@
+"""Does it fit? Pure: a shape and what is known about allocation and cluster in, problems and figures out.
+
+What a job may cost at most is held before it is submitted: GPUs × (time limit + overshoot), in GPU-seconds. Overshoot
+is the time by which Slurm may let a job run past its limit (polling of limits + KillWait), a property of the cluster.
+Slurm enforces the same limits again; this says early, and in words, which one is broken and what would fit.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from django.utils.formats import date_format
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from quotas.units import gpu_hours_text
+from scheduler.jobs.durations import MINUTE_S, duration_input, duration_text
+
+
+@dataclass(frozen=True)
+class Shape:
+    gpu_type: str
+    gpus_per_node: int
+    nodes: int
+    time_limit_s: int
+
+    @property
+    def gpus(self) -> int:
+        return self.gpus_per_node * self.nodes
+
+
+@dataclass(frozen=True)
+class PartitionLimits:
+    name: str
+    is_up: bool
+    nodes: int
+    gpus_per_node: int
+    max_time_s: int  # 0: no limit
+
+
+@dataclass(frozen=True)
+class Facts:
+    today: date  # in the centre's time zone, as the allocation's dates are
+    allocation_state: str
+    starts_on: date
+    ends_on: date
+    free_gpu_seconds: int
+    overshoot_s: int
+    cluster_title: str
+    partitions: tuple[PartitionLimits, ...]  # those with the allocation's GPU type
+    unix_account: str  # "" if the person has none
+    unix_account_exists: bool | None  # None: the cluster's worker has not looked yet
+
+
+@dataclass(frozen=True)
+class Fix:
+    """A change of one field that would make it fit, as the form would be filled in."""
+
+    field: str
+    value: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    code: str
+    field: str  # the form's field that it belongs beside
+    text: str | Promise
+    figures: tuple[tuple[str, object], ...] = ()
+    fixes: tuple[Fix, ...] = ()
+
+    def __str__(self) -> str:
+        return str(self.text) % dict(self.figures) if self.figures else str(self.text)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    partition: str
+    cost_gpu_seconds: int  # if it runs its whole time limit
+    hold_gpu_seconds: int  # what is reserved: cost and overshoot
+    free_gpu_seconds: int
+    longest_s: int  # the longest time limit that fits this size, 0 if none does
+    problems: tuple[Problem, ...]
+
+    @property
+    def fits(self) -> bool:
+        return not self.problems
+
+    @property
+    def free_after_gpu_seconds(self) -> int:
+        return self.free_gpu_seconds - self.hold_gpu_seconds
+
+
+def hold_gpu_seconds(*, gpus: int, time_limit_s: int, overshoot_s: int) -> int:
+    """What a run may cost at most: its whole time limit and the cluster's overshoot, in GPU-seconds."""
+    return gpus * (time_limit_s + overshoot_s)
+
+
+def longest_time_limit_s(*, gpus: int, free_gpu_seconds: int, overshoot_s: int, max_time_s: int) -> int:
+    """The longest time limit, in whole minutes as Slurm keeps it, whose hold the balance covers. 0: none."""
+    if gpus <= 0:
+        return 0
+    by_balance = max(free_gpu_seconds // gpus - overshoot_s, 0)
+    longest = min(by_balance, max_time_s) if max_time_s else by_balance
+    return longest // MINUTE_S * MINUTE_S
+
+
+def preflight(shape: Shape, facts: Facts) -> Verdict:
+    """Every limit that the shape breaks, each beside its field, with figures and what would fit."""
+    partition = _partition(shape, facts.partitions)
+    max_time_s = partition.max_time_s if partition else 0
+    hold = hold_gpu_seconds(gpus=shape.gpus, time_limit_s=shape.time_limit_s, overshoot_s=facts.overshoot_s)
+    longest = longest_time_limit_s(
+        gpus=shape.gpus,
+        free_gpu_seconds=facts.free_gpu_seconds,
+        overshoot_s=facts.overshoot_s,
+        max_time_s=max_time_s,
+    )
+    problems = [
+        *_account_problems(facts),
+        *_allocation_problems(facts),
+        *_size_problems(shape, partition, facts),
+        *_time_problems(shape, partition),
+    ]
+    if shape.gpus > 0 and shape.time_limit_s > 0 and hold > facts.free_gpu_seconds:
+        problems.append(_balance_problem(shape, facts, hold, longest))
+    return Verdict(
+        partition=partition.name if partition else "",
+        cost_gpu_seconds=shape.gpus * shape.time_limit_s,
+        hold_gpu_seconds=hold,
+        free_gpu_seconds=facts.free_gpu_seconds,
+        longest_s=longest,
+        problems=tuple(problems),
+    )
+
+
+def _problem(code: str, field: str, text: str | Promise, fixes: Iterable[Fix] = (), **figures: object) -> Problem:
+    return Problem(code, field, text, tuple(figures.items()), tuple(fixes))
+
+
+def _partition(shape: Shape, partitions: Iterable[PartitionLimits]) -> PartitionLimits | None:
+    """The partition for this shape: open ones and those that it fits first, then the largest."""
+
+    def fitness(partition: PartitionLimits) -> tuple[bool, bool, int, str]:
+        fits = shape.gpus_per_node <= partition.gpus_per_node and shape.nodes <= partition.nodes
+        return partition.is_up, fits, partition.nodes * partition.gpus_per_node, partition.name
+
+    return max(partitions, key=fitness, default=None)
+
+
+def _account_problems(facts: Facts) -> Iterator[Problem]:
+    if not facts.unix_account:
+        yield _problem(
+            "no_unix_account",
+            "allocation",
+            _("You have no unix account yet, and jobs run under it. Ask the centre's operators for one."),
+        )
+    elif facts.unix_account_exists is False:
+        yield _problem(
+            "unix_account_missing",
+            "allocation",
+            _("Your unix account %(name)s does not exist on %(cluster)s. Tell the centre's operators."),
+            name=facts.unix_account,
+            cluster=facts.cluster_title,
+        )
+
+
+def _allocation_problems(facts: Facts) -> Iterator[Problem]:
+    dates = {"from": date_format(facts.starts_on), "to": date_format(facts.ends_on)}
+    if facts.allocation_state == "suspended":
+        yield _problem("suspended", "allocation", _("This allocation is suspended."))
+    elif facts.allocation_state == "closed":
+        yield _problem("closed", "allocation", _("This allocation is closed."))
+    elif facts.allocation_state == "expired" or facts.today > facts.ends_on:
+        yield _problem("expired", "allocation", _("This allocation has expired: it was open until %(to)s."), **dates)
+    elif facts.today < facts.starts_on:
+        yield _problem("not_begun", "allocation", _("This allocation opens on %(from)s."), **dates)
+
+
+def _size_problems(shape: Shape, partition: PartitionLimits | None, facts: Facts) -> Iterator[Problem]:
+    if partition is None:
+        yield _problem(
+            "no_partition",
+            "allocation",
+            _("%(cluster)s has no partition with %(gpu_type)s GPUs at the moment."),
+            cluster=facts.cluster_title,
+            gpu_type=shape.gpu_type,
+        )
+        return
+    if not partition.is_up:
+        yield _problem(
+            "partition_down",
+            "allocation",
+            _("Partition %(partition)s is closed at the moment and takes no jobs."),
+            partition=partition.name,
+        )
+    if shape.gpus_per_node < 1:
+        one = Fix("gpus_per_node", "1", str(_("Take 1 GPU per node")))
+        yield _problem("no_gpu", "gpus_per_node", _("A job needs at least 1 GPU on each node."), [one])
+    elif shape.gpus_per_node > partition.gpus_per_node:
+        yield _problem(
+            "gpus_per_node",
+            "gpus_per_node",
+            _("A node of partition %(partition)s has %(most)d GPUs; you ask for %(asked)d on each."),
+            _node_fixes(shape, partition),
+            partition=partition.name,
+            most=partition.gpus_per_node,
+            asked=shape.gpus_per_node,
+        )
+    if shape.nodes < 1:
+        one = Fix("nodes", "1", str(_("Take 1 node")))
+        yield _problem("no_node", "nodes", _("A job needs at least 1 node."), [one])
+    elif shape.nodes > partition.nodes:
+        most = Fix("nodes", str(partition.nodes), str(_("Take %(n)d nodes") % {"n": partition.nodes}))
+        yield _problem(
+            "nodes",
+            "nodes",
+            _("Partition %(partition)s has %(most)d nodes; you ask for %(asked)d."),
+            [most] if partition.nodes else [],
+            partition=partition.name,
+            most=partition.nodes,
+            asked=shape.nodes,
+        )
+
+
+def _node_fixes(shape: Shape, partition: PartitionLimits) -> Iterator[Fix]:
+    most = partition.gpus_per_node
+    if most:
+        yield Fix("gpus_per_node", str(most), str(_("Take %(n)d GPUs per node") % {"n": most}))
+
+
+def _time_problems(shape: Shape, partition: PartitionLimits | None) -> Iterator[Problem]:
+    if shape.time_limit_s < MINUTE_S:
+        yield _problem("no_time", "time_limit", _("The time limit is at least one minute."))
+    elif partition and partition.max_time_s and shape.time_limit_s > partition.max_time_s:
+        longest = duration_text(partition.max_time_s)
+        yield _problem(
+            "partition_time",
+            "time_limit",
+            _("Partition %(partition)s lets a job run for at most %(longest)s."),
+            [_time_fix(partition.max_time_s // MINUTE_S * MINUTE_S)],
+            partition=partition.name,
+            longest=longest,
+        )
+
+
+def _time_fix(seconds: int) -> Fix:
+    label = str(_("Set the time limit to %(time)s") % {"time": duration_text(seconds)})
+    return Fix("time_limit", duration_input(seconds), label)
+
+
+def _balance_problem(shape: Shape, facts: Facts, hold: int, longest: int) -> Problem:
+    figures = {
+        "needed": gpu_hours_text(hold, up=True),
+        "free": gpu_hours_text(max(facts.free_gpu_seconds, 0)),
+        "overshoot": duration_text(facts.overshoot_s),
+    }
+    if longest:
+        return _problem(
+            "balance",
+            "time_limit",
+            _(
+                "This reserves %(needed)s GPU-hours (with %(overshoot)s per GPU for ending the job) and the allocation "
+                "has %(free)s left. The longest time that fits is %(longest)s."
+            ),
+            [_time_fix(longest)],
+            longest=duration_text(longest),
+            **figures,
+        )
+    most = facts.free_gpu_seconds // (shape.time_limit_s + facts.overshoot_s)
+    if most < 1:
+        most = facts.free_gpu_seconds // (MINUTE_S + facts.overshoot_s)
+    if most < 1:
+        return _problem(
+            "balance",
+            "allocation",
+            _("This allocation has %(free)s GPU-hours left: less than one GPU for one minute."),
+            **figures,
+        )
+    return _problem(
+        "balance",
+        "gpus_per_node",
+        _(
+            "This reserves %(needed)s GPU-hours and the allocation has %(free)s left: no time limit fits %(gpus)d "
+            "GPUs. At most %(most)d fit."
+        ),
+        [Fix("gpus_per_node", str(most), str(_("Take %(n)d GPUs per node") % {"n": most}))]
+        if shape.nodes == 1
+        else [Fix("nodes", "1", str(_("Take 1 node")))],
+        gpus=shape.gpus,
+        most=most,
+        **figures,
+    )
