@@ -1,7 +1,7 @@
 """One settings file, driven by the environment.
 
-A process is given SAOLA_ENV_FILE (KEY=VALUE lines, readable by its own user only). Without it, commands run by hand find
-the stack that runs beside this code: `.stack/env/manage.env`.
+A process is given SAOLA_ENV_FILE (KEY=VALUE lines, readable by its own user only). Without it, commands run by hand
+find the stack that runs beside this code: `.stack/env/manage.env`.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Durable side effects. A service writes a message in the transaction of its cause; the relay delivers it after commit.
 
-Delivery is at least once: every handler is idempotent on the message's id. A message for a cluster (`queue` cluster.NAME) is
-delivered by that cluster's worker only, because no other process may talk to that Slurm.
+Delivery is at least once: every handler is idempotent on the message's id. A message for a cluster (`queue`
+cluster.NAME) is delivered by that cluster's worker only, because no other process may talk to that Slurm.
 """
 
 from django.db import models

@@ -1,13 +1,17 @@
 """Who: users, organisations, memberships, projects.
 
-Roles of the centre (operator, approver, auditor, reviewer) are rows of `CentreRole`; roles in an organisation or a project are
-rows of `Membership` and `ProjectMembership`. A person may hold several of each.
+Roles of the centre (operator, approver, auditor, reviewer) are rows of `CentreRole`; roles in an organisation or a
+project are rows of `Membership` and `ProjectMembership`. A person may hold several of each.
 """
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
+
+from portal.audit.tracking import track
+
+SLUG_FORM = r"^[a-z0-9](-?[a-z0-9])*$"  # Slurm writes account names in lower case, so a slug has no other form
 
 
 class UserManager(BaseUserManager["User"]):
@@ -21,6 +25,7 @@ class UserManager(BaseUserManager["User"]):
         return self.get(email__iexact=email)
 
 
+@track(exclude=["password", "last_login"])
 class User(AbstractBaseUser):
     """A person. `unix_account` is the account the jobs run as: unique, set only by an operator, never reused."""
 
@@ -43,7 +48,9 @@ class User(AbstractBaseUser):
                 | models.Q(unix_account__regex=r"^[a-z_][a-z0-9_-]{0,31}$"),
                 name="user_unix_account_is_a_posix_name",
             ),
+            models.CheckConstraint(condition=models.Q(language__in=["vi", "en"]), name="user_language_known"),
         ]
+        ordering = ["full_name", "id"]
 
     def __str__(self) -> str:
         return self.full_name or self.email
@@ -57,6 +64,7 @@ class UnixAccountUse(models.Model):
     first_set_at = models.DateTimeField()
 
 
+@track()
 class CentreRole(models.Model):
     class Role(models.TextChoices):
         OPERATOR = "operator", _("Operator")
@@ -72,6 +80,7 @@ class CentreRole(models.Model):
         constraints = [models.UniqueConstraint(fields=["user", "role"], name="centre_role_once")]
 
 
+@track()
 class Organisation(models.Model):
     class Kind(models.TextChoices):
         STARTUP = "startup", _("Startup")
@@ -89,7 +98,9 @@ class Organisation(models.Model):
     slug = models.SlugField(max_length=40, unique=True)
     kind = models.CharField(_("kind"), max_length=16, choices=Kind.choices)
     tax_code = models.CharField(_("tax code"), max_length=14, blank=True)
-    verification = models.CharField(max_length=12, choices=Verification.choices, default=Verification.UNVERIFIED)
+    verification = models.CharField(
+        _("verification"), max_length=12, choices=Verification.choices, default=Verification.UNVERIFIED
+    )
     imported = models.BooleanField(default=False)  # made by import_sacct: marked everywhere
     created_at = models.DateTimeField()
 
@@ -103,12 +114,14 @@ class Organisation(models.Model):
                 condition=models.Q(tax_code="") | models.Q(tax_code__regex=r"^[0-9]{10}(-[0-9]{3})?$"),
                 name="organisation_tax_code_form",
             ),
+            models.CheckConstraint(condition=models.Q(slug__regex=SLUG_FORM), name="organisation_slug_form"),
         ]
 
     def __str__(self) -> str:
         return self.name
 
 
+@track()
 class Membership(models.Model):
     class Role(models.TextChoices):
         MANAGER = "manager", _("Organisation manager")
@@ -123,8 +136,11 @@ class Membership(models.Model):
         constraints = [models.UniqueConstraint(fields=["user", "organisation", "role"], name="membership_role_once")]
 
 
+@track()
 class Project(models.Model):
-    """A team of one organisation that runs jobs. `slug` is unique in the centre: Slurm's account name is made from it."""
+    """A team of one organisation that runs jobs. `slug` is unique in the centre: Slurm's account name is made from
+    it.
+    """
 
     organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="projects")
     title = models.CharField(_("title"), max_length=200)
@@ -135,11 +151,13 @@ class Project(models.Model):
 
     class Meta:
         ordering = ["title", "id"]
+        constraints = [models.CheckConstraint(condition=models.Q(slug__regex=SLUG_FORM), name="project_slug_form")]
 
     def __str__(self) -> str:
         return self.title
 
 
+@track()
 class ProjectMembership(models.Model):
     class Role(models.TextChoices):
         PI = "pi", _("Principal investigator")

@@ -2,4 +2,4 @@ from django.middleware.locale import LocaleMiddleware
 
 
 class LanguageMiddleware(LocaleMiddleware):
-    """Vietnamese first: the browser's Accept-Language is ignored; a person's own choice (cookie, then profile) decides."""
+    """Vietnamese first: the browser's Accept-Language is ignored; a person's own choice decides."""

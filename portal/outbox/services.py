@@ -1,0 +1,128 @@
+"""Writing and delivering messages.
+
+At least once, and not by two processes at the same time: while a message is being delivered, its deliverer holds a
+session lock in PostgreSQL, which ends with the process however it ends. (Only if the database connection itself
+breaks in the middle of a delivery may a second one begin beside it; handlers find that out by their own state.) The
+relay therefore needs a direct connection, not a pooler that shares sessions.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+from django.db import connection, transaction
+from kombu.exceptions import OperationalError
+
+from portal.audit.context import acting
+from portal.clock import now
+from portal.outbox.errors import Later, NotInTransaction
+from portal.outbox.models import Message
+from portal.outbox.registry import handler_for
+
+logger = logging.getLogger(__name__)
+
+BACKOFF_FIRST_S = 1
+BACKOFF_LIMIT_S = 300
+_LOCK_SPACE = 0x5A02  # first key of the advisory locks; the second is the message's id, 31 bits of it
+
+
+def message_write(
+    *, topic: str, key: str, payload: dict[str, object], queue: str = "default", due_at: datetime | None = None
+) -> Message:
+    """Asks for an effect, in the transaction of its cause. The same topic and key a second time is the same message.
+
+    Raises NotInTransaction.
+    """
+    if not connection.in_atomic_block:
+        raise NotInTransaction(f"{topic} {key}")
+    moment = now()
+    message, created = Message.objects.get_or_create(
+        topic=topic,
+        key=key,
+        defaults={"payload": payload, "queue": queue, "created_at": moment, "due_at": due_at or moment},
+    )
+    if created and message.due_at <= moment:
+        transaction.on_commit(lambda: wake(queue))
+    return message
+
+
+def wake(queue: str) -> None:
+    """Tells the queue's worker that there is work. Lost wake-ups cost seconds, not messages: the beat asks too."""
+    from portal.outbox.tasks import relay  # noqa: PLC0415  tasks imports this module
+
+    try:
+        relay.apply_async(args=[queue], queue=queue, retry=False)
+    except OperationalError as error:
+        logger.warning("outbox: no wake-up for %s: %s", queue, error)
+
+
+def backoff_s(attempts: int) -> int:
+    """Seconds until the next try after so many failed ones: 1, 2, 4, … at most 300."""
+    return min(BACKOFF_LIMIT_S, BACKOFF_FIRST_S * 2 ** min(attempts - 1, 20))
+
+
+def messages_deliver(*, queue: str, limit: int = 200) -> int:
+    """Delivers what is due in the queue, oldest first, and returns how many. One failing message does not stop the
+    others.
+    """
+    delivered = 0
+    due = Message.objects.filter(queue=queue, delivered_at__isnull=True, due_at__lte=now())
+    for message_id in list(due.order_by("due_at", "id").values_list("id", flat=True)[:limit]):
+        with _exclusive(message_id) as mine:
+            delivered += mine and message_deliver(message_id=message_id)
+    return delivered
+
+
+def message_deliver(*, message_id: int) -> bool:
+    """Delivers one message that this process holds the lock of. True if it is delivered now by this call."""
+    with transaction.atomic():
+        message = (
+            Message.objects.select_for_update(skip_locked=True)
+            .filter(pk=message_id, delivered_at__isnull=True, due_at__lte=now())  # another relay may have been quicker
+            .first()
+        )
+        if message is None:
+            return False
+        message.attempts += 1
+        message.save(update_fields=["attempts"])
+    try:
+        with acting(f"outbox:{message.queue}", message.topic):
+            handler_for(message.topic)(message)
+    except Later as later:
+        _put_off(message, later.after_s, str(later), attempts=0)
+        return False
+    except Exception as error:  # whatever a handler raises, the message stays and the others go on
+        logger.exception("outbox: %s %s failed (attempt %d)", message.topic, message.key, message.attempts)
+        _put_off(message, backoff_s(message.attempts), f"{type(error).__name__}: {error}", attempts=message.attempts)
+        return False
+    Message.objects.filter(pk=message.pk).update(delivered_at=now(), last_error="")
+    return True
+
+
+def _put_off(message: Message, after_s: float, why: str, *, attempts: int) -> None:
+    Message.objects.filter(pk=message.pk, delivered_at__isnull=True).update(
+        due_at=now() + timedelta(seconds=after_s), last_error=why[:2000], attempts=attempts
+    )
+
+
+def message_retry(*, message: Message) -> None:
+    """Makes an undelivered message due now, for an operator who removed what was in its way."""
+    with transaction.atomic():
+        Message.objects.filter(pk=message.pk, delivered_at__isnull=True).update(due_at=now(), attempts=0)
+        transaction.on_commit(lambda: wake(message.queue))
+
+
+@contextmanager
+def _exclusive(message_id: int) -> Iterator[bool]:
+    keys = [_LOCK_SPACE, message_id & 0x7FFFFFFF]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", keys)
+        row = cursor.fetchone()
+    mine = bool(row and row[0])
+    try:
+        yield mine
+    finally:
+        if mine and connection.connection is not None and not connection.connection.closed:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", keys)

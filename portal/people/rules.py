@@ -1,0 +1,101 @@
+"""Roles as predicates. Each asks the database once and takes any `request.user`, logged in or not.
+
+Compose them with `|` and `&`: `reads_everything = is_operator | is_approver | is_auditor`.
+"""
+
+import rules
+from django.contrib.auth.models import AnonymousUser
+
+from portal.people.models import CentreRole, Membership, Organisation, Project, ProjectMembership, User
+
+Person = User | AnonymousUser
+
+
+def centre_roles(person: Person) -> frozenset[str]:
+    """The person's roles of the centre; empty for a stranger and for a person who was deactivated."""
+    if not isinstance(person, User) or not person.is_active:
+        return frozenset()
+    return frozenset(CentreRole.objects.filter(user=person).values_list("role", flat=True))
+
+
+@rules.predicate
+def is_operator(person: Person) -> bool:
+    return CentreRole.Role.OPERATOR in centre_roles(person)
+
+
+@rules.predicate
+def is_approver(person: Person) -> bool:
+    return CentreRole.Role.APPROVER in centre_roles(person)
+
+
+@rules.predicate
+def is_auditor(person: Person) -> bool:
+    return CentreRole.Role.AUDITOR in centre_roles(person)
+
+
+@rules.predicate
+def is_reviewer(person: Person) -> bool:
+    return CentreRole.Role.REVIEWER in centre_roles(person)
+
+
+@rules.predicate
+def reads_everything(person: Person) -> bool:
+    """Operators, approvers and auditors see every organisation; the last change nothing."""
+    return bool(centre_roles(person) & {CentreRole.Role.OPERATOR, CentreRole.Role.APPROVER, CentreRole.Role.AUDITOR})
+
+
+@rules.predicate
+def manages(person: Person, organisation: Organisation) -> bool:
+    return (
+        isinstance(person, User)
+        and person.is_active
+        and Membership.objects.filter(user=person, organisation=organisation, role=Membership.Role.MANAGER).exists()
+    )
+
+
+@rules.predicate
+def manages_any(person: Person) -> bool:
+    return (
+        isinstance(person, User)
+        and person.is_active
+        and Membership.objects.filter(user=person, role=Membership.Role.MANAGER).exists()
+    )
+
+
+@rules.predicate
+def is_organisation_member(person: Person, organisation: Organisation) -> bool:
+    return (
+        isinstance(person, User)
+        and person.is_active
+        and Membership.objects.filter(user=person, organisation=organisation).exists()
+    )
+
+
+@rules.predicate
+def is_member(person: Person, project: Project) -> bool:
+    """A researcher or principal investigator of the project: one who may run jobs in it."""
+    return (
+        isinstance(person, User)
+        and person.is_active
+        and ProjectMembership.objects.filter(user=person, project=project).exists()
+    )
+
+
+@rules.predicate
+def is_pi(person: Person, project: Project) -> bool:
+    return (
+        isinstance(person, User)
+        and person.is_active
+        and ProjectMembership.objects.filter(user=person, project=project, role=ProjectMembership.Role.PI).exists()
+    )
+
+
+@rules.predicate
+def is_in_a_project(person: Person) -> bool:
+    return isinstance(person, User) and person.is_active and ProjectMembership.objects.filter(user=person).exists()
+
+
+@rules.predicate
+def manages_members_of(person: Person, project: Project) -> bool:
+    """Principal investigators of the project and managers of its organisation."""
+    return bool(is_pi(person, project) or manages(person, project.organisation))

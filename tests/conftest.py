@@ -1,0 +1,184 @@
+"""The cast. One organisation with a project that is tested, another that must never see it, and the centre's own
+people.
+
+Sao Mai AI (startup): Lan manages it, Hoa leads the project "Mô hình tiếng Việt", Minh and Tuấn do research in it.
+Hồng Lam (university): Phương manages it, Quân does research in its project.
+The centre: An and Bình are operators, Chi approves, Dũng reviews, Giang audits. Khánh has an account and no rights.
+"""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.core.management.color import Style
+from django.db import connection
+from django.db.backends.postgresql.operations import DatabaseOperations
+from django.test import Client
+from pytest_django.fixtures import Settings
+
+from portal.people.models import CentreRole, Membership, Organisation, Project, ProjectMembership, User
+from tests import factories
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _flush_may_truncate() -> Iterator[None]:
+    """Between transactional tests Django empties all tables; triggers that refuse TRUNCATE step aside."""
+    plain = DatabaseOperations.sql_flush
+
+    def sql_flush(self: DatabaseOperations, style: Style, tables: list[str], **options: bool) -> list[str]:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT tgrelid::regclass::text, tgname FROM pg_trigger WHERE NOT tgisinternal AND tgtype & 32 > 0"
+            )
+            guards = cursor.fetchall()
+        return [
+            *(f'ALTER TABLE {table} DISABLE TRIGGER "{guard}"' for table, guard in guards),
+            *plain(self, style, tables, **options),
+            *(f'ALTER TABLE {table} ENABLE TRIGGER "{guard}"' for table, guard in guards),
+        ]
+
+    DatabaseOperations.sql_flush = sql_flush
+    yield
+    DatabaseOperations.sql_flush = plain
+
+
+@pytest.fixture(autouse=True)
+def _quick_and_alone(settings: Settings) -> None:
+    """Weak password hashes (fast), and no message to a broker: tests call what a worker would have been woken for."""
+    from portal.celery import app
+
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    app.conf.broker_url = "memory://localhost"
+
+
+# --- organisations and projects -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def organisation(db: None) -> Organisation:
+    return factories.organisation("Công ty Sao Mai AI", "sao-mai", tax_code="0101234567")
+
+
+@pytest.fixture
+def other_organisation(db: None) -> Organisation:
+    return factories.organisation(
+        "Đại học Hồng Lam", "hong-lam", kind=Organisation.Kind.UNIVERSITY, tax_code="0107654321"
+    )
+
+
+@pytest.fixture
+def project(organisation: Organisation) -> Project:
+    return factories.project("Mô hình tiếng Việt", "mo-hinh-tieng-viet", of=organisation)
+
+
+@pytest.fixture
+def other_project(other_organisation: Organisation) -> Project:
+    return factories.project("Ảnh vệ tinh", "anh-ve-tinh", of=other_organisation)
+
+
+# --- people of the organisation -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def organisation_manager(organisation: Organisation) -> User:
+    lan = factories.person("lan@sao-mai.example", "Nguyễn Thị Lan")
+    factories.member(lan, organisation, Membership.Role.MANAGER)
+    return lan
+
+
+@pytest.fixture
+def pi(project: Project) -> User:
+    hoa = factories.person("hoa@sao-mai.example", "Trần Thu Hoa", unix_account="hoa")
+    factories.project_member(hoa, project, ProjectMembership.Role.PI)
+    return hoa
+
+
+@pytest.fixture
+def researcher(project: Project) -> User:
+    minh = factories.person("minh@sao-mai.example", "Lê Quang Minh", unix_account="minh")
+    factories.project_member(minh, project)
+    return minh
+
+
+@pytest.fixture
+def second_researcher(project: Project) -> User:
+    tuan = factories.person("tuan@sao-mai.example", "Phạm Anh Tuấn", unix_account="tuan")
+    factories.project_member(tuan, project)
+    return tuan
+
+
+@pytest.fixture
+def organisation_member(organisation: Organisation) -> User:
+    """A member of the organisation who is in none of its projects."""
+    thao = factories.person("thao@sao-mai.example", "Đỗ Phương Thảo")
+    factories.member(thao, organisation)
+    return thao
+
+
+# --- people of the other organisation -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def outsider(other_organisation: Organisation) -> User:
+    """A manager of the other organisation."""
+    phuong = factories.person("phuong@hong-lam.example", "Vũ Mai Phương")
+    factories.member(phuong, other_organisation, Membership.Role.MANAGER)
+    return phuong
+
+
+@pytest.fixture
+def other_researcher(other_project: Project) -> User:
+    quan = factories.person("quan@hong-lam.example", "Bùi Minh Quân", unix_account="quan")
+    factories.project_member(quan, other_project)
+    return quan
+
+
+# --- people of the centre -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def operator(db: None) -> User:
+    return factories.person("an@centre.example", "Hoàng Văn An", centre_roles=(CentreRole.Role.OPERATOR,))
+
+
+@pytest.fixture
+def second_operator(db: None) -> User:
+    return factories.person("binh@centre.example", "Đặng Thanh Bình", centre_roles=(CentreRole.Role.OPERATOR,))
+
+
+@pytest.fixture
+def approver(db: None) -> User:
+    return factories.person("chi@centre.example", "Ngô Linh Chi", centre_roles=(CentreRole.Role.APPROVER,))
+
+
+@pytest.fixture
+def reviewer(db: None) -> User:
+    return factories.person("dung@reviewers.example", "Lý Tiến Dũng", centre_roles=(CentreRole.Role.REVIEWER,))
+
+
+@pytest.fixture
+def auditor(db: None) -> User:
+    return factories.person("giang@centre.example", "Hồ Hương Giang", centre_roles=(CentreRole.Role.AUDITOR,))
+
+
+@pytest.fixture
+def nobody(db: None) -> User:
+    """A person with an account and no rights at all."""
+    return factories.person("khanh@elsewhere.example", "Mai Gia Khánh")
+
+
+# --- their browsers -----------------------------------------------------------------------------------------------
+
+ClientOf = Callable[[User], Client]
+
+
+@pytest.fixture
+def client_of(db: None) -> ClientOf:
+    """A browser in which the person is logged in: `client_of(researcher).get(…)`."""
+
+    def make(user: User) -> Client:
+        client = Client()
+        client.force_login(user, backend="allauth.account.auth_backends.AuthenticationBackend")
+        return client
+
+    return make
