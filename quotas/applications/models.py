@@ -1,16 +1,20 @@
+"""An organisation's request for GPU-hours, and the two-person decision on it."""
+
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from portal.audit.tracking import track
 from portal.people.models import Organisation, Project, User
 from quotas.allocations.models import Allocation, Voucher
 from quotas.programmes.models import Programme
 
 
+@track()
 class Application(models.Model):
     class State(models.TextChoices):
         SUBMITTED = "submitted", _("Submitted")
-        PROPOSED = "proposed", _("Award proposed")
+        PROPOSED = "proposed", _("Decision proposed")
         AWARDED = "awarded", _("Awarded")
         REFUSED = "refused", _("Refused")
         WITHDRAWN = "withdrawn", _("Withdrawn")
@@ -33,17 +37,22 @@ class Application(models.Model):
             models.CheckConstraint(condition=Q(ends_on__gte=F("starts_on")), name="application_dates_in_order"),
             models.CheckConstraint(condition=Q(gpu_hours__gt=0), name="application_gpu_hours_positive"),
         ]
+        indexes = [models.Index(fields=["organisation", "-created_at"]), models.Index(fields=["state", "created_at"])]
         ordering = ["-created_at", "-id"]
 
 
+@track()
 class Decision(models.Model):
-    """An award (or refusal) is proposed by one person and confirmed by another: the database refuses the same one twice."""
+    """An award or a refusal: proposed by one person, confirmed by another. The database refuses the same one twice.
+
+    A decision that was sent back stays, with who did so and why; an application has one that stands.
+    """
 
     class Outcome(models.TextChoices):
         AWARD = "award", _("Award")
         REFUSAL = "refusal", _("Refusal")
 
-    application = models.OneToOneField(Application, on_delete=models.PROTECT, related_name="decision")
+    application = models.ForeignKey(Application, on_delete=models.PROTECT, related_name="decisions")
     outcome = models.CharField(max_length=8, choices=Outcome.choices)
     awarded_gpu_seconds = models.BigIntegerField(default=0)
     cluster = models.SlugField(max_length=40, blank=True)
@@ -53,11 +62,18 @@ class Decision(models.Model):
     proposed_at = models.DateTimeField()
     confirmed_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     confirmed_at = models.DateTimeField(null=True)
+    sent_back_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    sent_back_at = models.DateTimeField(null=True)
+    sent_back_reason = models.TextField(max_length=4_000, blank=True)
     voucher = models.OneToOneField(Voucher, on_delete=models.PROTECT, null=True, related_name="decision")
     allocation = models.OneToOneField(Allocation, on_delete=models.PROTECT, null=True, related_name="decision")
 
     class Meta:
+        ordering = ["-proposed_at", "-id"]
         constraints = [
+            models.UniqueConstraint(
+                fields=["application"], condition=Q(sent_back_at__isnull=True), name="decision_one_stands"
+            ),
             models.CheckConstraint(
                 condition=Q(confirmed_by__isnull=True) | ~Q(confirmed_by=F("proposed_by")),
                 name="decision_two_people",
@@ -66,6 +82,10 @@ class Decision(models.Model):
                 condition=Q(confirmed_by__isnull=True, confirmed_at__isnull=True)
                 | Q(confirmed_by__isnull=False, confirmed_at__isnull=False),
                 name="decision_confirmed_whole",
+            ),
+            models.CheckConstraint(
+                condition=Q(sent_back_at__isnull=True) | Q(confirmed_at__isnull=True),
+                name="decision_confirmed_or_sent_back",
             ),
             # What an award makes exists only once it is confirmed.
             models.CheckConstraint(

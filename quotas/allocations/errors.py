@@ -1,0 +1,110 @@
+"""What can be refused, each with the figures a person needs. Every amount is GPU-seconds.
+
+`str(error)` is a sentence for a person, in the language that is active when it is asked for.
+"""
+
+from datetime import date
+
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+
+from quotas.units import gpu_hours_text
+
+
+class QuotaError(Exception):
+    """A rule of vouchers and allocations refused it. Nothing was written."""
+
+
+class BalanceTooSmall(QuotaError):
+    def __init__(self, *, free_gpu_seconds: int, needed_gpu_seconds: int) -> None:
+        super().__init__(free_gpu_seconds, needed_gpu_seconds)
+        self.free_gpu_seconds = free_gpu_seconds
+        self.needed_gpu_seconds = needed_gpu_seconds
+
+    def __str__(self) -> str:
+        return _("%(free)s GPU-hours are free; this needs %(needed)s.") % {
+            "free": gpu_hours_text(self.free_gpu_seconds),
+            "needed": gpu_hours_text(self.needed_gpu_seconds, up=True),
+        }
+
+
+class PoolTooSmall(QuotaError):
+    def __init__(self, *, programme: str, gpu_type: str, free_gpu_seconds: int, needed_gpu_seconds: int) -> None:
+        super().__init__(programme, gpu_type, free_gpu_seconds, needed_gpu_seconds)
+        self.programme = programme
+        self.gpu_type = gpu_type
+        self.free_gpu_seconds = free_gpu_seconds
+        self.needed_gpu_seconds = needed_gpu_seconds
+
+    def __str__(self) -> str:
+        return _("%(programme)s has %(free)s %(gpu_type)s GPU-hours left; this needs %(needed)s.") % {
+            "programme": self.programme,
+            "gpu_type": self.gpu_type,
+            "free": gpu_hours_text(self.free_gpu_seconds),
+            "needed": gpu_hours_text(self.needed_gpu_seconds, up=True),
+        }
+
+
+class AllocationNotOpen(QuotaError):
+    """`state` is the allocation's state; "active" means that the dates are the reason."""
+
+    def __init__(self, *, state: str, starts_on: date, ends_on: date) -> None:
+        super().__init__(state, starts_on, ends_on)
+        self.state = state
+        self.starts_on = starts_on
+        self.ends_on = ends_on
+
+    def __str__(self) -> str:
+        if self.state == "suspended":
+            return _("The allocation is suspended.")
+        if self.state == "closed":
+            return _("The allocation is closed.")
+        dates = {"from": date_format(self.starts_on), "to": date_format(self.ends_on)}
+        if self.state == "expired":
+            return _("The allocation has expired: it was open from %(from)s to %(to)s.") % dates
+        return _("The allocation is open from %(from)s to %(to)s.") % dates
+
+
+class WrongState(QuotaError):
+    """A verb does not fit the state that the allocation, tranche or withdrawal is in (somebody was first, perhaps)."""
+
+    def __init__(self, state: str) -> None:
+        super().__init__(state)
+        self.state = state
+
+    def __str__(self) -> str:
+        return _("This cannot be done any more: the state is now “%(state)s”.") % {"state": self.state}
+
+
+class ProjectOfAnotherOrganisation(QuotaError):
+    def __str__(self) -> str:
+        return _("The project belongs to another organisation.")
+
+
+class GPUTypeUnknown(QuotaError):
+    def __init__(self, gpu_type: str) -> None:
+        super().__init__(gpu_type)
+        self.gpu_type = gpu_type
+
+    def __str__(self) -> str:
+        return _("The programme has no budget for the GPU type %(gpu_type)s.") % {"gpu_type": self.gpu_type}
+
+
+class AmountAboveCharge(QuotaError):
+    """A refund or a correction takes back more than the charge still carries."""
+
+    def __init__(self, *, left_gpu_seconds: int, wanted_gpu_seconds: int) -> None:
+        super().__init__(left_gpu_seconds, wanted_gpu_seconds)
+        self.left_gpu_seconds = left_gpu_seconds
+        self.wanted_gpu_seconds = wanted_gpu_seconds
+
+    def __str__(self) -> str:
+        return _("%(left)s GPU-seconds of this charge can still be given back; %(wanted)s were asked for.") % {
+            "left": f"{self.left_gpu_seconds:,}",
+            "wanted": f"{self.wanted_gpu_seconds:,}",
+        }
+
+
+class ChargeUnknown(QuotaError):
+    def __str__(self) -> str:
+        return _("There is no such charge on this allocation.")
