@@ -21,6 +21,7 @@ if _env_file.is_file() and os.access(_env_file, os.R_OK):
     env.read_env(str(_env_file))
 elif "SAOLA_ENV_FILE" in os.environ:
     raise ImproperlyConfigured(f"SAOLA_ENV_FILE names {_env_file}, which this user cannot read.")
+STACK_DIR = _env_file.parent.parent  # of the stack that this process belongs to
 
 DEFAULT_SECRET_KEY = "insecure-default-for-checks-only"
 DEBUG = env.bool("DEBUG", False)
@@ -156,6 +157,7 @@ TIME_ZONE = "UTC"  # what the database session and Slurm's commands speak
 CENTRE_TIME_ZONE = env("CENTRE_TIME_ZONE", default="Asia/Ho_Chi_Minh")  # what a person and a report speak
 
 # --- workers ------------------------------------------------------------------------------------------------------
+CLUSTERS = env.list("CLUSTERS", default=["local"])
 CLUSTER_CYCLE_S = env.int("CLUSTER_CYCLE_S", 30)
 SLURM = env.json("SLURM", default={})  # per cluster: slurm_conf, bin_dir, wrappers_dir, sudo, researchers_group
 PROMETHEUS_URL = env("PROMETHEUS_URL", default="")
@@ -180,7 +182,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": float(CLUSTER_CYCLE_S),
         "options": {"queue": f"cluster.{name}", "expires": CLUSTER_CYCLE_S},
     }
-    for name in env.list("CLUSTERS", default=["local"])
+    for name in CLUSTERS
 }
 
 # --- mail ---------------------------------------------------------------------------------------------------------
