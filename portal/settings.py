@@ -23,7 +23,7 @@ elif "SAOLA_ENV_FILE" in os.environ:
     raise ImproperlyConfigured(f"SAOLA_ENV_FILE names {_env_file}, which this user cannot read.")
 STACK_DIR = _env_file.parent.parent  # of the stack that this process belongs to
 
-DEFAULT_SECRET_KEY = "insecure-default-for-checks-only"
+DEFAULT_SECRET_KEY = "insecure-default-for-checks-only"  # noqa: S105 - refused below where it would matter
 DEBUG = env.bool("DEBUG", False)
 SECRET_KEY = env("SECRET_KEY", default=DEFAULT_SECRET_KEY)
 ROLE = env("ROLE", default="manage")  # manage, web, worker, cluster: which process this is

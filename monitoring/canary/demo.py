@@ -1,7 +1,7 @@
 """The demo's people, organisations and programme, made through the services like anybody's.
 
-Passwords are random and stand only in the stack's `demo.json`, readable by its owner alone. Nothing here runs on a site that
-is not a demo (settings.DEMO).
+Passwords are random and stand only in the stack's `demo.json`, readable by its owner alone. Nothing here runs on a site
+that is not a demo (settings.DEMO).
 """
 
 import json

@@ -51,7 +51,7 @@ def main_job_play(say: Say) -> Played:
     if allocation is None:
         allocation = _award(demo, cluster, say)
     _wait(
-        "the plan to be applied to Slurm and read back (worker cluster.%s)" % cluster.name,
+        f"the plan to be applied to Slurm and read back (worker cluster.{cluster.name})",
         CLUSTER_WAIT_S,
         lambda: not plan_make(cluster=cluster).changes,
     )
