@@ -1,0 +1,61 @@
+# What a person types. Each target is one line of `make help`; what it takes to build a stack is in ansible/.
+STACK ?= .stack
+PORT_BASE ?=
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+python := .venv/bin/python
+stack := cd ansible && /usr/bin/python3 -B -m stack --stack $(STACK) $(if $(PORT_BASE),--port-base $(PORT_BASE))
+manage := SAOLA_ENV_FILE=$(CURDIR)/$(STACK)/env/manage.env $(python) manage.py
+test_env := SAOLA_ENV_FILE=$(CURDIR)/.stack-test/env/manage.env
+
+.PHONY: help run stack stop status reset test check bench soak messages requirements
+
+help: ## Show this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@echo '  Variables: STACK=.stack (its directory), PORT_BASE=18400 (first of its ports)'
+
+run: stack ## Build the one-machine stack and play the main job
+	@$(manage) main_job
+
+stack: ## Build or update the stack, without the main job
+	@$(stack) up
+
+status: ## Show the health of every process, and what lies outside the stack's directory
+	@$(stack) status
+
+stop: ## End every process of the stack
+	@$(stack) stop
+
+reset: ## Remove the stack with its data, users and everything else of it
+	@$(stack) reset
+
+# CHROMIUM: the browser tests drive Debian's own.
+test: ## Build the test stack beside a running one, check, and run every test (under 15 minutes)
+	@$(MAKE) --no-print-directory stack STACK=.stack-test
+	@$(MAKE) --no-print-directory check
+	@$(test_env) .venv/bin/pytest $(PYTEST_ARGS)
+
+check: .venv/.installed-dev messages ## Lint, types, layers and migrations: what needs no stack (under 60 s)
+	@.venv/bin/ruff check --quiet . && .venv/bin/ruff format --quiet --check .
+	@.venv/bin/djlint templates --quiet --lint
+	@.venv/bin/lint-imports --no-timings >/dev/null || .venv/bin/lint-imports
+	@.venv/bin/mypy
+	@$(python) -W ignore manage.py makemigrations --check --dry-run
+	@cd ansible && ../.venv/../tools/bin/ansible-playbook one-machine.yml --syntax-check >/dev/null
+
+bench: ## Measure: one line a figure, `name value unit aim`
+	@$(MAKE) --no-print-directory stack STACK=.stack-test >&2
+	@$(test_env) $(python) -m benchmarks
+
+soak: ## The same tests at a larger scale, as long as that takes
+	@$(MAKE) --no-print-directory stack STACK=.stack-test
+	@$(test_env) SOAK=1 .venv/bin/pytest $(PYTEST_ARGS)
+
+messages: ## Compile the translations
+	@find . -path './.*' -prune -o -path '*/LC_MESSAGES/*.po' -print | while read -r po; do \
+	  [ "$${po%.po}.mo" -nt "$$po" ] || msgfmt --check-format -o "$${po%.po}.mo" "$$po" || exit 1; done
+
+requirements: ## Compile requirements/*.in to *.txt, with hashes
+	@cd requirements && for set in base dev ansible; do \
+	  ../.venv/bin/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links \
+	    --no-header --output-file $$set.txt $$set.in || exit 1; done

@@ -1,0 +1,117 @@
+"""What must hold before anything is changed; each failure is one line that says what to do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from . import supervisor
+from .layout import DEFAULT_PORT_BASE, DEFAULT_TEST_PORT_BASE, LAYOUT_VERSION, PORT_OFFSETS, Refusal, Stack
+
+NEEDED_BYTES_NEW = 6 * 10**9  # packages, two virtual environments, databases
+NEEDED_BYTES_BUILT = 10**9
+LISTEN = "0A"
+
+
+def check(stack: Stack, *, port_base: int | None) -> int:
+    """Raise Refusal with the first thing that is in the way; return the stack's port base.
+
+    port_base: the person's own choice, or None for the stack's last one, else the default.
+    """
+    check_root()
+    check_version(stack)
+    check_disk(stack)
+    return choose_ports(stack, port_base)
+
+
+def check_root() -> None:
+    if os.geteuid() == 0:
+        return
+    missing = [name for name in ("postgres", "slurmctld", "slurmd") if not _installed(name)]
+    wanting = f" and install {', '.join(missing)} and more" if missing else ""
+    raise Refusal(f"this needs root, to create unix users and start slurmd{wanting}: run it as root (sudo make …)")
+
+
+def _installed(program: str) -> bool:
+    return bool(shutil.which(program, path="/usr/sbin:/usr/bin:/usr/lib/postgresql/15/bin"))
+
+
+def check_version(stack: Stack) -> None:
+    record = stack.record()
+    if not record:
+        return
+    if record.get("layout_version") != LAYOUT_VERSION:
+        raise Refusal(
+            f"{stack.directory} was built by another version of this code: `make reset` (its data is lost), then again"
+        )
+    if record.get("directory") != str(stack.directory):
+        raise Refusal(
+            f"{stack.directory} was moved from {record.get('directory')}: move it back, or delete it and start anew"
+        )
+
+
+def check_disk(stack: Stack) -> None:
+    needed = NEEDED_BYTES_BUILT if stack.record().get("stamp") else NEEDED_BYTES_NEW
+    for place in ("/opt", "/var/lib", "/usr"):
+        free = shutil.disk_usage(place).free
+        if free < needed:
+            raise Refusal(
+                f"the disk is full: {place} has {free / 1e9:.1f} GB free and {needed / 1e9:.0f} GB are needed;"
+                " free some and try again"
+            )
+
+
+def choose_ports(stack: Stack, wanted: int | None) -> int:
+    """A port base whose ports are free, or already this stack's own.
+
+    A test stack that nobody gave ports to takes the next free hundred: several clones may test on one machine.
+    """
+    base = wanted or stack.record().get("port_base")
+    if base:
+        _check_ports(stack, int(base))
+        return int(base)
+    if not stack.is_test:
+        _check_ports(stack, DEFAULT_PORT_BASE)
+        return DEFAULT_PORT_BASE
+    for candidate in range(DEFAULT_TEST_PORT_BASE, 29400, 100):
+        if not _taken(stack, candidate):
+            return candidate
+    raise Refusal("no free ports from 19400 to 29400 for the test stack: choose some with PORT_BASE=…")
+
+
+def _check_ports(stack: Stack, base: int) -> None:
+    if not 1024 <= base <= 32000:
+        raise Refusal(f"PORT_BASE={base} is not between 1024 and 32000, where fixed ports can lie: choose another")
+    taken = _taken(stack, base)
+    if taken:
+        name, port = taken[0]
+        raise Refusal(
+            f"port {port} ({name}) is taken by another program: end that, or choose other ports with"
+            f" PORT_BASE={base + 100}"
+        )
+
+
+def _taken(stack: Stack, base: int) -> list[tuple[str, int]]:
+    """Ports of the stack that a stranger listens on."""
+    listeners = _listeners()
+    own_uids = set(stack.users().values())
+    if supervisor.answers(stack):
+        own_uids.add(0)  # slurmd listens as root
+    ports = [(name, base + offset) for name, offset in PORT_OFFSETS.items()]
+    return [(name, port) for name, port in ports if listeners.get(port, set()) - own_uids]
+
+
+def _listeners() -> dict[int, set[int]]:
+    """Listening TCP ports → uids that listen there."""
+    found: dict[int, set[int]] = {}
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            rows = Path(table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for row in rows:
+            fields = row.split()
+            if fields[3] == LISTEN:
+                found.setdefault(int(fields[1].rpartition(":")[2], 16), set()).add(int(fields[7]))
+    return found

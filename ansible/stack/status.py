@@ -1,0 +1,212 @@
+"""Is each part of the stack well? Every answer comes from the part itself, not from its being there."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import socket
+import subprocess
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from . import supervisor
+from .layout import Stack, checkout_home
+
+PROBE_TIMEOUT_S = 15
+WORKERS = ("worker-default", "worker-cluster-local")
+
+
+@dataclass(frozen=True)
+class Health:
+    name: str
+    well: bool
+    says: str
+
+
+def health(stack: Stack) -> list[Health]:
+    """One line for each process and each thing that several of them must do together."""
+    programs = {str(program["name"]): program for program in supervisor.programs(stack)}
+    if not programs:
+        return [Health("supervisord", False, "is not running")]
+    probes = _probes(stack)
+    with ThreadPoolExecutor(len(probes)) as pool:
+        answers = dict(zip(probes, pool.map(_ask, probes.values()), strict=True))
+    lines = [Health("supervisord", True, f"keeps {len(programs)} programs")]
+    for name, program in sorted(programs.items()):
+        well, says = answers.pop(name, (True, ""))
+        running = program["statename"] == "RUNNING"
+        since = f"pid {program['pid']}, up {time.time() - program['start']:.0f} s" if running else program["description"]
+        lines.append(Health(name, running and well, f"{since}{', ' if says else ''}{says}"))
+    missing = [name for name in answers if name not in programs]
+    return lines + [Health(name, False, "has no program: build the stack again") for name in missing]
+
+
+def _ask(probe: Callable[[], str]) -> tuple[bool, str]:
+    try:
+        return True, probe()
+    except subprocess.TimeoutExpired:
+        return False, f"gave no answer in {PROBE_TIMEOUT_S} s"
+    except subprocess.CalledProcessError as error:
+        return False, (error.stderr or error.stdout or str(error)).strip().splitlines()[-1]
+    except (OSError, ValueError, KeyError) as error:
+        return False, str(error) or type(error).__name__
+
+
+def _run(command: list[str], **environment: str) -> str:
+    done = subprocess.run(
+        command,
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"} | environment,
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=PROBE_TIMEOUT_S,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def _probes(stack: Stack) -> dict[str, Callable[[], str]]:
+    environment = stack.environment()
+    probes: dict[str, Callable[[], str]] = {
+        "postgresql": lambda: _postgresql(environment["DATABASE_URL"]),
+        "redis": lambda: _redis(environment["REDIS_URL"]),
+        "mariadb": lambda: _mariadb(stack),
+        "munged": lambda: _munged(stack),
+        "slurmdbd": lambda: _slurmdbd(stack),
+        "slurmctld": lambda: _slurmctld(stack),
+        "prometheus": lambda: _http(environment["PROMETHEUS_URL"] + "/-/ready"),
+    }
+    probes |= {f"slurmd-{node}": _node_probe(stack, node) for node in ("gpu001", "gpu002", "gpu003", "gpu004")}
+    if (stack.install / "app/manage.py").exists():
+        probes |= {"web": lambda: _http(environment["SITE_URL"] + "/healthz"), "beat": lambda: ""}
+        probes |= {name: _worker_probe(stack, name) for name in WORKERS}
+    return probes
+
+
+def _postgresql(url: str) -> str:
+    parts = urllib.parse.urlsplit(url)
+    command = ["psql", "-XAtq", "-w", "-h", str(parts.hostname), "-p", str(parts.port), "-U", str(parts.username)]
+    return "server " + _run([*command, parts.path[1:], "-c", "show server_version"], PGPASSWORD=str(parts.password))
+
+
+def _redis(url: str) -> str:
+    parts = urllib.parse.urlsplit(url)
+    with socket.create_connection((parts.hostname, parts.port), PROBE_TIMEOUT_S) as connection:
+        connection.sendall(f"AUTH {parts.username} {parts.password}\r\nPING\r\n".encode())
+        answer = b""
+        while b"PONG" not in answer and not answer.startswith(b"-"):
+            piece = connection.recv(200)
+            if not piece:
+                break
+            answer += piece
+    if b"PONG" not in answer:
+        raise ValueError(answer.decode(errors="replace").strip() or "closed the connection")
+    return "answers PING"
+
+
+def _mariadb(stack: Stack) -> str:
+    lines = (stack.run / "slurm/slurmdbd.conf").read_text().splitlines()
+    conf = dict(line.split("=", 1) for line in lines if "=" in line)
+    command = ["mariadb", "--no-defaults", "-NB", "-h", "127.0.0.1", "-P", conf["StoragePort"], "-u", "slurm"]
+    return "server " + _run([*command, "-e", "select version()"], MYSQL_PWD=conf["StoragePass"])
+
+
+def _munged(stack: Stack) -> str:
+    socket_path = str(stack.run / "munge/munge.socket")
+    credential = _run(["munge", "-n", "-S", socket_path])
+    done = subprocess.run(
+        ["unmunge", "-S", socket_path], input=credential, capture_output=True, text=True, check=True, timeout=5
+    )
+    return "makes and reads credentials" if "Success" in done.stdout else done.stdout
+
+
+def _slurmdbd(stack: Stack) -> str:
+    clusters = _run(["sacctmgr", "-nP", "show", "cluster", "format=cluster"], SLURM_CONF=str(stack.slurm_conf))
+    return f"knows cluster {clusters}"
+
+
+def _slurmctld(stack: Stack) -> str:
+    says = _run(["scontrol", "ping"], SLURM_CONF=str(stack.slurm_conf))
+    if " UP" not in says:
+        raise ValueError(says)
+    return "answers ping"
+
+
+def _node_probe(stack: Stack, node: str) -> Callable[[], str]:
+    def probe() -> str:
+        state = _run(["sinfo", "-h", "-N", "-n", node, "-o", "%T"], SLURM_CONF=str(stack.slurm_conf)).split()[0]
+        if any(bad in state for bad in ("down", "unknown", "drain", "fail", "*")):
+            raise ValueError(f"node is {state}")
+        return f"node is {state}"
+
+    return probe
+
+
+def _http(url: str) -> str:
+    parts = urllib.parse.urlsplit(url)
+    request = urllib.request.Request(parts._replace(netloc=f"{parts.hostname}:{parts.port}").geturl())  # noqa: S310
+    if parts.username:
+        credentials = base64.b64encode(f"{parts.username}:{parts.password}".encode()).decode()
+        request.add_header("Authorization", f"Basic {credentials}")
+    with urllib.request.urlopen(request, timeout=PROBE_TIMEOUT_S) as answer:  # noqa: S310
+        return f"{parts.path} says {answer.status}"
+
+
+def _worker_probe(stack: Stack, name: str) -> Callable[[], str]:
+    node = name.removeprefix("worker-").replace("cluster-", "cluster.")
+
+    def probe() -> str:
+        says = _run(
+            [str(checkout_home() / "venv/bin/python"), "-P", "-c", PING_WORKER, f"{node}@{stack.name}"],
+            SAOLA_ENV_FILE=str(stack.state / "env/manage.env"),
+            PYTHONPATH=str(stack.install / "app"),
+        )
+        return says
+
+    return probe
+
+
+# Through the broker and back, as a task goes. Celery's own command line takes three times as long.
+PING_WORKER = """
+import os, sys, celery
+from kombu.exceptions import OperationalError
+app = celery.Celery(broker=dict(l.split("=", 1) for l in open(os.environ["SAOLA_ENV_FILE"]).read().splitlines() if "=" in l)["REDIS_URL"])
+for _ in range(3):
+    if app.control.ping(destination=[sys.argv[1]], timeout=2, limit=1):
+        print("answers through its queue")
+        break
+else:
+    sys.exit("does not answer through its queue")
+"""
+
+
+def outside(stack: Stack) -> list[str]:
+    """What of the stack lies outside its directory and exists."""
+    places = [stack.state, stack.run, stack.install, stack.sudoers, checkout_home()]
+    found = [str(place) for place in places if os.path.lexists(place)]
+    if stack.users():
+        found.append("unix users " + " ".join(sorted(stack.users())))
+        found.append(f"unix group {stack.name}-res")
+    return found
+
+
+def print_status(stack: Stack, *, as_json: bool = False) -> bool:
+    """Print the health of every part; return whether all are well."""
+    if not stack.record():
+        print(f"{stack.directory}: no stack here; `make run` builds one")
+        return False
+    lines = health(stack)
+    if as_json:
+        print(json.dumps({"well": all(line.well for line in lines), "parts": [line.__dict__ for line in lines]}))
+    else:
+        for line in lines:
+            print(f"{'ok ' if line.well else 'BAD'}  {line.name:22} {line.says}")
+        print(f"\nOutside {stack.directory} (`make reset` removes it):")
+        for place in outside(stack):
+            print("    ", place)
+    return all(line.well for line in lines)

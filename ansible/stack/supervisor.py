@@ -1,0 +1,101 @@
+"""supervisord of a stack, spoken to over its unix socket."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import subprocess
+import time
+import xmlrpc.client
+from typing import Any
+
+from .layout import Refusal, Stack, checkout_home
+from .processes import end_processes, start_time
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=60)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+class _UnixTransport(xmlrpc.client.Transport):
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._path = path
+
+    def make_connection(self, host: object) -> http.client.HTTPConnection:
+        return _UnixConnection(self._path)
+
+
+def _rpc(stack: Stack) -> Any:
+    transport = _UnixTransport(str(stack.run / "supervisor.sock"))
+    return xmlrpc.client.ServerProxy("http://localhost/RPC2", transport=transport).supervisor
+
+
+def answers(stack: Stack) -> bool:
+    try:
+        return bool(_rpc(stack).getState()["statename"] == "RUNNING")
+    except (OSError, xmlrpc.client.Error, http.client.HTTPException):
+        return False
+
+
+def programs(stack: Stack) -> list[dict[str, Any]]:
+    """name, statename, pid, start (epoch seconds) and more of every program; empty when supervisord is not up."""
+    try:
+        return list(_rpc(stack).getAllProcessInfo())
+    except (OSError, xmlrpc.client.Error, http.client.HTTPException):
+        return []
+
+
+def start(stack: Stack) -> None:
+    if answers(stack):
+        return
+    end_processes(stack)  # what a killed supervisord left behind still holds ports and locks
+    subprocess.run(
+        [str(checkout_home() / "tools/bin/supervisord"), "-c", str(stack.supervisor_conf)],
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"},
+        cwd="/",
+        check=True,
+    )
+    deadline = time.monotonic() + 20
+    while not answers(stack):
+        if time.monotonic() > deadline:
+            raise Refusal(f"supervisord does not answer; see {stack.log}/supervisord.log")
+        time.sleep(0.1)
+    print("started supervisord")
+
+
+def update(stack: Stack, names: list[str]) -> None:
+    """Let supervisord run the named programs as their files now say; those that did not change go on undisturbed."""
+    rpc = _rpc(stack)
+    added, changed, _removed = rpc.reloadConfig()[0]
+    # All are stopped before one is started: they may need each other's ports.
+    for name in set(changed) & set(names):
+        rpc.stopProcessGroup(name)
+        rpc.removeProcessGroup(name)
+    for name in names:
+        if name in added or name in changed:
+            rpc.addProcessGroup(name)
+            print("started", name)
+        elif rpc.getProcessInfo(name)["statename"] in {"STOPPED", "EXITED", "FATAL"}:
+            rpc.startProcess(name, False)
+            print("started", name)
+
+
+def stop(stack: Stack) -> int:
+    """End every process of the stack; return how many had outlived supervisord."""
+    if answers(stack):
+        pid = int((stack.state / "supervisor/supervisord.pid").read_text())
+        started = start_time(pid)
+        _rpc(stack).shutdown()
+        # Until it is gone it would unlink the socket of the next one.
+        deadline = time.monotonic() + 90
+        while started and start_time(pid) == started and time.monotonic() < deadline:
+            time.sleep(0.1)
+    return end_processes(stack)
