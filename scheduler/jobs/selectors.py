@@ -1,0 +1,119 @@
+"""Reading jobs. What takes a person returns only what that person may see; what it does not return is a 404."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Case, IntegerField, Prefetch, Q, QuerySet, Value, When
+from django.shortcuts import get_object_or_404
+
+from portal.clock import centre_date
+from portal.people.models import Project, User
+from portal.people.rules import Person, is_operator, reads_everything
+from portal.people.selectors import organisations_managed, projects_of, projects_visible
+from quotas.allocations.models import Allocation
+from quotas.allocations.selectors import AllocationRow, allocation_balances, usable_allocations
+from scheduler.clusters.models import Cluster, Partition
+from scheduler.jobs.models import Job, Run, UnixAccountSeen
+from scheduler.jobs.preflight import Facts, PartitionLimits
+
+
+def jobs_visible(person: Person) -> QuerySet[Job]:
+    """Jobs of the person's projects, of managed organisations; all for operators, approvers and auditors."""
+    jobs = Job.objects.select_related("project__organisation", "allocation", "cluster", "person").defer("script")
+    return jobs if reads_everything(person) else jobs.filter(project__in=projects_visible(person))
+
+
+def job_list(person: Person, *, state: str = "", project: str = "", mine: bool = False) -> QuerySet[Job]:
+    """Newest first. `state` is a Job.State, "open" or "ended"; `project` a slug. Unknown words find nothing."""
+    jobs = jobs_visible(person)
+    if state == "open":
+        jobs = jobs.filter(state__in=Job.OPEN_STATES)
+    elif state == "ended":
+        jobs = jobs.exclude(state__in=Job.OPEN_STATES)
+    elif state:
+        jobs = jobs.filter(state=state)
+    if project:
+        jobs = jobs.filter(project__slug=project)
+    if mine:
+        jobs = jobs.filter(person=person) if isinstance(person, User) else jobs.none()
+    return jobs
+
+
+def job_get(person: Person, pk: UUID) -> Job:
+    """With its script and runs. Raises Http404 where the person may not see it."""
+    runs = Prefetch("runs", queryset=Run.objects.order_by("id"))
+    return get_object_or_404(jobs_visible(person).defer(None).prefetch_related(runs), pk=pk)
+
+
+def may_cancel(person: Person, job: Job) -> bool:
+    """Its owner, principal investigators of its project, managers of its organisation, operators."""
+    if not isinstance(person, User) or not person.is_active:
+        return False
+    return (
+        job.person_id == person.pk
+        or is_operator(person)
+        or job.project.memberships.filter(user=person, role="pi").exists()
+        or organisations_managed(person).filter(pk=job.project.organisation_id).exists()
+    )
+
+
+def job_get_cancellable(person: Person, pk: UUID) -> Job:
+    """For cancelling. Raises Http404 for those who may not, an auditor among them."""
+    allowed = Q(person=person.pk) | Q(project__memberships__user=person.pk, project__memberships__role="pi")
+    jobs = jobs_visible(person)
+    if not is_operator(person):
+        jobs = jobs.filter(allowed | Q(project__organisation__in=organisations_managed(person))).distinct()
+    return get_object_or_404(jobs, pk=pk)
+
+
+# --- for the form -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ProjectChoice:
+    project: Project
+    allocations: list[AllocationRow]
+
+
+def submission_choices(person: Person) -> list[ProjectChoice]:
+    """The person's projects, each with the allocations on which a job can be submitted today, and their balances."""
+    projects = projects_of(person).order_by("title", "id")
+    return [ProjectChoice(project, usable_allocations(person, project)) for project in projects]
+
+
+def cluster_of(allocation: Allocation) -> Cluster | None:
+    return Cluster.objects.filter(name=allocation.cluster, is_active=True).first()
+
+
+def facts_get(*, person: User, allocation: Allocation, cluster: Cluster, moment: datetime) -> Facts:
+    """What the preflight needs to know: balance, partitions as last read, the person's unix account."""
+    name = person.unix_account or ""
+    seen = UnixAccountSeen.objects.filter(cluster=cluster, name=name).values_list("exists", flat=True).first()
+    return Facts(
+        today=centre_date(moment),
+        allocation_state=allocation.state,
+        starts_on=allocation.starts_on,
+        ends_on=allocation.ends_on,
+        free_gpu_seconds=allocation_balances([allocation.pk])[allocation.pk].free,
+        overshoot_s=cluster.overshoot_s,
+        cluster_title=cluster.title,
+        partitions=tuple(
+            PartitionLimits(row.name, row.is_up, row.nodes, row.gpus_per_node, row.max_time_s)
+            for row in Partition.objects.filter(cluster=cluster, gpu_type=allocation.gpu_type)
+        ),
+        unix_account=name,
+        unix_account_exists=seen,
+    )
+
+
+# --- for fragments ------------------------------------------------------------------------------------------------
+
+
+def jobs_recent(person: Person, *, project: Project | None = None, limit: int = 5) -> Sequence[Job]:
+    """For a card: of a project, or the person's own; open ones first, then the newest."""
+    only = {"project": project} if project is not None else {"person": person.pk}
+    jobs = jobs_visible(person).filter(**only)
+    ended = Case(When(state__in=Job.OPEN_STATES, then=Value(0)), default=Value(1), output_field=IntegerField())
+    return list(jobs.order_by(ended, "-created_at", "-id")[:limit])

@@ -1,0 +1,284 @@
+"""What people ask for: submit a job, cancel a job. Each is one transaction in PostgreSQL and talks to no cluster.
+
+The job row, its run with the hold in the ledger, and the outbox message that the cluster's worker acts on are written
+together or not at all: no job without a hold, no hold without a job, and none of them forgotten.
+"""
+
+import json
+import re
+import unicodedata
+from dataclasses import dataclass
+from uuid import UUID, uuid4, uuid5
+
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext_lazy as _
+
+from portal.clock import now
+from portal.outbox.services import message_write
+from portal.people.models import Project, User
+from portal.people.selectors import projects_of
+from quotas.allocations.errors import AllocationNotOpen, BalanceTooSmall
+from quotas.allocations.models import Allocation
+from quotas.allocations.services import hold_take, hold_void
+from scheduler.clusters.models import Cluster
+from scheduler.jobs.durations import slurm_time
+from scheduler.jobs.errors import JobEnded, JobRefused
+from scheduler.jobs.models import Job, Run
+from scheduler.jobs.preflight import Problem, Shape, Verdict, preflight
+from scheduler.jobs.presets import presets
+from scheduler.jobs.script import Block, script_check, script_render
+from scheduler.jobs.selectors import cluster_of, facts_get
+
+NAME_LENGTH = 64
+# Letters and digits of any script and a little punctuation: nothing that a shell, a path or a Slurm pattern reads.
+_NAME = re.compile(r"[^\W_][\w .,+:@()-]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """A job as it would be submitted: what the form's preview shows and what `job_submit` writes."""
+
+    cluster: Cluster | None
+    verdict: Verdict | None
+    rendered: str  # "" while the script cannot be rendered
+    problems: tuple[Problem, ...]
+
+
+def account_name(cluster: Cluster, project: Project) -> str:
+    """The Slurm account of a project."""
+    return f"{cluster.account_prefix}{project.slug}"
+
+
+def job_draft(
+    *,
+    person: User,
+    project: Project | None,
+    allocation: Allocation | None,
+    name: str,
+    gpus_per_node: int,
+    nodes: int,
+    time_limit_s: int,
+    script: str,
+) -> Draft:
+    """Everything that stands in the way of a job, without writing anything."""
+    problems = [*_name_problems(name), *_script_problems(script)]
+    cluster = cluster_of(allocation) if allocation else None
+    if project is None or not projects_of(person).filter(pk=project.pk).exists():
+        problems.append(Problem("project", "project", _("You cannot run jobs in this project.")))
+    elif allocation is None or allocation.project_id != project.pk:
+        problems.append(Problem("allocation", "allocation", _("Choose an allocation of this project.")))
+    elif cluster is None:
+        problems.append(Problem("cluster", "allocation", _("The cluster of this allocation takes no jobs now.")))
+    if cluster is None or allocation is None or any(p.field in ("project", "allocation") for p in problems):
+        return Draft(cluster=cluster, verdict=None, rendered="", problems=tuple(problems))
+    shape = Shape(allocation.gpu_type, gpus_per_node, nodes, time_limit_s)
+    verdict = preflight(shape, facts_get(person=person, allocation=allocation, cluster=cluster, moment=now()))
+    rendered = ""
+    if not problems:
+        rendered = script_render(script, _block(name, allocation, cluster, shape, verdict.partition))
+    return Draft(cluster=cluster, verdict=verdict, rendered=rendered, problems=(*problems, *verdict.problems))
+
+
+def job_submit(
+    *,
+    person: User,
+    project: Project,
+    allocation: Allocation,
+    name: str,
+    gpus_per_node: int,
+    nodes: int,
+    time_limit_s: int,
+    script: str = "",
+    preset: str = "",
+    form_key: UUID | None = None,
+) -> Job:
+    """Takes a job: row, hold and the order to submit it, in one transaction. The cluster's worker does the rest.
+
+    `time_limit_s` is in seconds, whole minutes. An empty script takes the preset's. The same person's `form_key` with
+    the same content is the same job, however often it is sent. Raises JobRefused with all problems; nothing is written.
+    """
+    if preset and preset not in presets():
+        raise JobRefused([Problem("preset", "preset", _("There is no such preset."))])
+    name = unicodedata.normalize("NFC", name.strip())
+    script = script or (presets()[preset].script if preset else "")
+    job = Job(
+        project=project,
+        allocation=allocation,
+        person=person,
+        unix_account=person.unix_account or "",
+        name=name,
+        preset=preset,
+        script=script,
+        gpu_type=allocation.gpu_type,
+        nodes=nodes,
+        gpus_per_node=gpus_per_node,
+        time_limit_s=time_limit_s,
+    )
+    job.form_key = _content_key(form_key, job) if form_key else None
+    try:
+        return _job_same(job) or _job_take(job)
+    except JobRefused:
+        # Sent twice at once, and the first one took the balance that this one misses: it is that job.
+        same = _job_same(job)
+        if same is None:
+            raise
+        return same
+
+
+def _job_same(job: Job) -> Job | None:
+    return Job.objects.filter(person=job.person, form_key=job.form_key).first() if job.form_key else None
+
+
+def _job_take(job: Job) -> Job:
+    draft = job_draft(
+        person=job.person,
+        project=job.project,
+        allocation=job.allocation,
+        name=job.name,
+        gpus_per_node=job.gpus_per_node,
+        nodes=job.nodes,
+        time_limit_s=job.time_limit_s,
+        script=job.script,
+    )
+    if draft.problems or draft.verdict is None or draft.cluster is None:
+        raise JobRefused(draft.problems)
+    job.cluster, job.partition, job.script = draft.cluster, draft.verdict.partition, draft.rendered
+    try:
+        with transaction.atomic():
+            _job_write(job, hold_gpu_seconds=draft.verdict.hold_gpu_seconds)
+    except IntegrityError as error:
+        same = _job_same(job)  # the unique form_key made us wait until the other's transaction was committed
+        if same is None:
+            raise error
+        return same
+    except BalanceTooSmall as error:  # others were quicker than the balance that the preflight saw
+        raise JobRefused(_too_late_problems(job, error)) from error
+    except AllocationNotOpen as error:
+        raise JobRefused([Problem("allocation", "allocation", str(error))]) from error
+    return job
+
+
+def job_cancel(*, job_id: UUID, person: User) -> Job:
+    """Cancels a job that Slurm has not been asked for yet; asks the cluster's worker to cancel any other.
+
+    Asking twice is asking once. Raises JobEnded.
+    """
+    moment = now()
+    with transaction.atomic():
+        # Whoever binds or attempts the job meanwhile waits for this row, or we for them.
+        job = Job.objects.select_for_update(no_key=True).get(pk=job_id)
+        if not job.is_open:
+            raise JobEnded
+        if job.cancel_requested_at is not None:
+            return job
+        job.cancel_requested_at, job.cancel_requested_by, job.updated_at = moment, person, moment
+        if job.state == Job.State.QUEUED:
+            job.state, job.reason = Job.State.CANCELLED, ""
+            holds_void(job, reason=f"job {job.pk} cancelled before it was submitted", actor=person)
+        job.save(
+            update_fields=["state", "reason", "cancel_requested_at", "cancel_requested_by", "updated_at"],
+        )
+        if job.slurm_job_id is not None:
+            cancel_order(job)
+    return job
+
+
+def cancel_order(job: Job) -> None:
+    """Asks the cluster's worker to cancel a bound job, in the caller's transaction. Unbound: whoever binds it asks."""
+    message_write(
+        topic="jobs.cancel",
+        key=f"{job.pk}:{job.slurm_job_id}",
+        payload={"job": str(job.pk)},
+        queue=f"cluster.{job.cluster.name}",
+    )
+
+
+def submit_order(job: Job) -> None:
+    """Asks the cluster's worker for the job's next attempt, in the caller's transaction. One message an attempt."""
+    message_write(
+        topic="jobs.submit",
+        key=f"{job.pk}:{job.attempts + 1}",
+        payload={"job": str(job.pk), "attempt": job.attempts + 1},
+        queue=f"cluster.{job.cluster.name}",
+    )
+
+
+def holds_void(job: Job, *, reason: str, actor: User | str) -> None:
+    """Gives back the holds of runs that will never happen, in the caller's transaction."""
+    moment = now()
+    for run in Run.objects.filter(job=job, hold__isnull=False, hold_resolved=False):
+        hold_void(hold_id=run.hold, event_at=moment, reason=reason, actor=actor)
+    Run.objects.filter(job=job, ended_at__isnull=True).update(
+        hold_resolved=True, state=Job.State.CANCELLED, ended_at=moment
+    )
+
+
+def _job_write(job: Job, *, hold_gpu_seconds: int) -> None:
+    moment = now()
+    job.created_at = job.updated_at = moment
+    job.save(force_insert=True)
+    hold = uuid4()
+    Run.objects.create(
+        job=job,
+        cluster=job.cluster,
+        gpus=job.gpus,
+        hold=hold,
+        held_gpu_seconds=hold_gpu_seconds,
+        created_at=moment,
+    )
+    submit_order(job)
+    # Last, because it locks the allocation's balance: others wait for that only until the commit that follows.
+    hold_take(
+        allocation_id=job.allocation_id,
+        hold_id=hold,
+        amount_gpu_seconds=hold_gpu_seconds,
+        event_at=moment,
+        reason=f"job {job.pk}",
+        actor=job.person,
+    )
+
+
+def _content_key(form_key: UUID, job: Job) -> UUID:
+    """The form's key and what was in it: the same form sent twice is one job, an edited one is another."""
+    content = [job.allocation_id, job.name, job.nodes, job.gpus_per_node, job.time_limit_s, job.preset, job.script]
+    return uuid5(form_key, json.dumps(content))
+
+
+def _too_late_problems(job: Job, error: BalanceTooSmall) -> list[Problem]:
+    shape = Shape(job.gpu_type, job.gpus_per_node, job.nodes, job.time_limit_s)
+    facts = facts_get(person=job.person, allocation=job.allocation, cluster=job.cluster, moment=now())
+    # The balance may have grown again in between; it was too small when it counted.
+    return list(preflight(shape, facts).problems) or [Problem("balance", "allocation", str(error))]
+
+
+def _name_problems(name: str) -> list[Problem]:
+    if not name:
+        return [Problem("name", "name", _("Give the job a name."))]
+    if len(name) > NAME_LENGTH:
+        return [Problem("name", "name", _("At most 64 characters."))]
+    if not _NAME.fullmatch(name) or not name.isprintable():
+        return [
+            Problem(
+                "name",
+                "name",
+                _("A name begins with a letter or digit and has only letters, digits, spaces and . , + : @ ( ) _ -"),
+            )
+        ]
+    return []
+
+
+def _script_problems(script: str) -> list[Problem]:
+    return [Problem(problem.code, "script", str(problem)) for problem in script_check(script)]
+
+
+def _block(name: str, allocation: Allocation, cluster: Cluster, shape: Shape, partition: str) -> Block:
+    return Block(
+        job_name=name,
+        account=account_name(cluster, allocation.project),
+        qos=allocation.qos,
+        partition=partition,
+        nodes=shape.nodes,
+        gpu_type=shape.gpu_type,
+        gpus_per_node=shape.gpus_per_node,
+        time_limit=slurm_time(shape.time_limit_s),
+    )
