@@ -30,10 +30,7 @@ class Voucher(models.Model):
         ordering = ["id"]
         constraints = [
             models.CheckConstraint(condition=Q(ends_on__gte=F("starts_on")), name="voucher_dates_in_order"),
-            # History is granted as it arrives: an imported voucher begins with 0.
-            models.CheckConstraint(
-                condition=Q(face_gpu_seconds__gt=0) | Q(imported=True, face_gpu_seconds=0), name="voucher_face_positive"
-            ),
+            models.CheckConstraint(condition=Q(face_gpu_seconds__gt=0), name="voucher_face_positive"),
         ]
 
 

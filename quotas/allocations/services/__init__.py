@@ -2,6 +2,7 @@
 
 from quotas.allocations.services.awards import (
     allocation_create,
+    imported_grant,
     tranche_lose,
     tranche_release,
     voucher_award,
@@ -9,7 +10,6 @@ from quotas.allocations.services.awards import (
 )
 from quotas.allocations.services.charges import BookedCharge, Charge, charges_book
 from quotas.allocations.services.corrections import BookedCorrection, correction_book, refund_book
-from quotas.allocations.services.history import imported_charges_book
 from quotas.allocations.services.holds import hold_take, hold_void
 from quotas.allocations.services.states import (
     allocation_adopt,
@@ -40,7 +40,7 @@ __all__ = [
     "ended_expire",
     "hold_take",
     "hold_void",
-    "imported_charges_book",
+    "imported_grant",
     "refund_book",
     "tranche_lose",
     "tranche_release",

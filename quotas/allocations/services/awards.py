@@ -3,9 +3,11 @@
 import secrets
 from collections.abc import Sequence
 from datetime import date, datetime
+from itertools import pairwise
 from uuid import uuid4
 
 from django.db import transaction
+from django.db.models import F
 
 from portal.clock import centre_date, now
 from portal.people.models import Organisation, Project
@@ -45,7 +47,7 @@ def voucher_award(
 
     `tranches` (amounts that add up to the whole) keeps the money's pace: each leaves the pool's free balance now, as
     a hold, and reaches the allocation when it is released. `imported` is for history: the programme is funded with
-    exactly this amount (more comes with `imported_charges_book`), and the allocation is born closed.
+    exactly this amount (more comes with `imported_grant`), and the allocation is born closed.
 
     Raises PoolTooSmall, GPUTypeUnknown, ProjectOfAnotherOrganisation.
     """
@@ -103,6 +105,8 @@ def _award_entries(
             )
             for row in rows
         ]
+    if not amount:
+        return []  # history is granted as it arrives
     entries = [
         _direct(pool.account_id, voucher.account_id, amount, f"award of voucher {voucher.pk}", moment),
         _direct(voucher.account_id, allocation.account_id, amount, f"allocation {allocation.pk}", moment),
@@ -130,6 +134,20 @@ def allocation_create(
         allocation = _allocation(voucher, project, cluster, starts_on, ends_on)
         _allocate(voucher, allocation, amount_gpu_seconds, actor)
     return allocation
+
+
+def imported_grant(*, allocation: Allocation, amount_gpu_seconds: int, actor: Actor) -> None:
+    """Grants more to an imported allocation, as more of its history arrives: source → pool → voucher → allocation."""
+    if not allocation.imported:
+        raise ValueError("Only imported history is granted without a decision.")
+    voucher = allocation.voucher
+    pool = _pool(voucher.programme, allocation.gpu_type)
+    why, moment = f"imported history of allocation {allocation.pk}", now()
+    steps = [pool.source_account_id, pool.account_id, voucher.account_id, allocation.account_id]
+    entries = [_direct(debit, credit, amount_gpu_seconds, why, moment) for debit, credit in pairwise(steps)]
+    with transaction.atomic():
+        Voucher.objects.filter(pk=voucher.pk).update(face_gpu_seconds=F("face_gpu_seconds") + amount_gpu_seconds)
+        transfers_book(entries=entries, booked_at=moment, actor=actor_key(actor))
 
 
 def tranche_release(*, tranche_id: int, allocation: Allocation, actor: Actor) -> None:
