@@ -3,6 +3,7 @@
 A line becomes a `Line`, or a string: the reason why it is left out.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, tzinfo
 from typing import NamedTuple
@@ -28,6 +29,7 @@ UNREADABLE = "unreadable"
 NOT_FINISHED = "not_finished"
 SEVERAL_GPU_TYPES = "several_gpu_types"  # a partition has one type; such a line says not how much of which to charge
 
+GPU_TYPE = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")  # as quotas.programmes takes it
 GPUS_LIMIT = 1_000_000  # more in one job, or a longer one, is a broken line, not a job
 ELAPSED_LIMIT_S = 10 * 366 * 86_400
 
@@ -156,8 +158,8 @@ class Reader:
             if UNTYPED in known:
                 partition_type = self._partition_types.get(partition, "")
                 known = gpus_named(known, partition_type=partition_type, default_type=self._gpu_type)
-            if any(not name or len(name) > 32 for name in known):
-                raise ValueError("a GPU type without a name, or with too long a one")
+            if not all(GPU_TYPE.fullmatch(name) for name in known):
+                raise ValueError(f"no name of a GPU type: {alloc_tres}")
             if len(self._tres) > 10_000:
                 self._tres.clear()
             self._tres[alloc_tres, partition] = known

@@ -1,0 +1,300 @@
+"""A centre brings its history: a sacct dump becomes records, grants of imported history and charges against them.
+
+One transaction, set-based: the lines are copied into a temporary table and everything after that is a statement over
+all of them, whatever their number. Nothing is written when anything fails.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime, tzinfo
+from typing import Any
+from uuid import uuid5
+
+from django.db import connection, transaction
+
+from portal.clock import centre_date, now
+from portal.people.models import Organisation, Project
+from portal.people.services import organisation_create, project_create
+from quotas.allocations.models import Allocation
+from quotas.allocations.services import Charge, correction_book, imported_charges_book, voucher_award
+from quotas.programmes.models import Programme
+from quotas.programmes.services import imported_programme_ensure
+from scheduler.clusters.models import Cluster
+from scheduler.settlement.models import ImportedAccount, Record
+from scheduler.settlement.sacct_file import Line, Reader
+
+UNKNOWN_ACCOUNT = "unknown_account"
+GPUS_APPEARED = "gpus_appeared"
+SETTLED_BY_PORTAL = "settled_by_portal"  # an account that the portal runs is charged from slurmdbd, never from a file
+
+_LOCK_SPACE = 0x5A04  # advisory lock: one import into a cluster at a time
+_CHUNK = 20_000  # transfers handed to the ledger at once; bounds the memory
+
+_STAGE = """
+    CREATE TEMPORARY TABLE import_line (
+        number bigserial, job_id_raw bigint, submit_epoch_s bigint, job_id text, account text, user_name text, qos text,
+        partition text, state text, started_at timestamptz, ended_at timestamptz, elapsed_s bigint, gpu_type text,
+        gpus bigint, charge uuid
+    ) ON COMMIT DROP
+"""
+_COPY = """
+    COPY import_line (job_id_raw, submit_epoch_s, job_id, account, user_name, qos, partition, state, started_at,
+                      ended_at, elapsed_s, gpu_type, gpus, charge) FROM STDIN
+"""
+# A dump may hold a record twice (two files joined); the last line counts.
+_DROP_REPEATED = """
+    DELETE FROM import_line WHERE number IN (
+        SELECT number FROM (SELECT number, row_number() OVER (PARTITION BY charge ORDER BY number DESC) AS place
+                              FROM import_line) placed WHERE place > 1)
+"""
+_DROP_UNCHANGED = """
+    DELETE FROM import_line USING settlement_record record
+     WHERE record.charge = import_line.charge
+       AND (NOT record.imported OR record.gpu_seconds = import_line.gpus * import_line.elapsed_s)
+"""
+_TAKE_CHANGED = """
+    DELETE FROM import_line USING settlement_record record
+     WHERE record.charge = import_line.charge
+    RETURNING record.id, import_line.state, import_line.started_at, import_line.ended_at, import_line.elapsed_s,
+              import_line.gpus
+"""
+_MAP_ACCOUNTS = "CREATE TEMPORARY TABLE import_account (account text PRIMARY KEY, project_id bigint) ON COMMIT DROP"
+_COUNT_ACCOUNTS = "SELECT account, count(*) FROM import_line GROUP BY account ORDER BY account"
+_DROP_UNMAPPED = "DELETE FROM import_line WHERE account NOT IN (SELECT account FROM import_account)"
+_SUMS = """
+    SELECT project_id, gpu_type, sum(gpus * elapsed_s)::bigint, min(coalesce(started_at, to_timestamp(submit_epoch_s))),
+           max(ended_at)
+      FROM import_line JOIN import_account USING (account)
+     WHERE gpus * elapsed_s > 0 GROUP BY project_id, gpu_type ORDER BY project_id, gpu_type
+"""
+_MAP_ALLOCATIONS = """
+    CREATE TEMPORARY TABLE import_allocation (project_id bigint, gpu_type text, allocation_id bigint) ON COMMIT DROP
+"""
+_INSERT_RECORDS = """
+    INSERT INTO settlement_record (
+        cluster_id, job_id_raw, submit_at, charge, allocation_id, job_id, account, "user", qos, partition, state,
+        started_at, ended_at, elapsed_s, gpu_type, gpus, gpu_seconds, charged_gpu_seconds, overrun_gpu_seconds,
+        revision, is_final, imported, read_at)
+    SELECT %s, job_id_raw, to_timestamp(submit_epoch_s), charge, allocation_id, job_id, account, user_name, qos,
+           partition, state, started_at, ended_at, elapsed_s, gpu_type, gpus, gpus * elapsed_s, gpus * elapsed_s, 0,
+           0, true, true, %s
+      FROM import_line JOIN import_account USING (account) LEFT JOIN import_allocation USING (project_id, gpu_type)
+"""
+_CHARGES = """
+    DECLARE import_charge NO SCROLL CURSOR FOR
+    SELECT charge, allocation_id, gpus * elapsed_s, job_id, state, ended_at
+      FROM import_line JOIN import_account USING (account) JOIN import_allocation USING (project_id, gpu_type)
+     WHERE gpus * elapsed_s > 0
+"""
+
+Progress = Callable[[str, int, int], None]  # what is being done, how much of it, of how much
+
+
+def no_progress(doing: str, done: int, total: int) -> None:
+    """Says nothing."""
+
+
+@dataclass
+class Imported:
+    """What an import did. records = new + unchanged + changed + everything skipped."""
+
+    records: int = 0
+    new: int = 0
+    unchanged: int = 0
+    changed: int = 0
+    charged_gpu_seconds: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
+    unknown_accounts: dict[str, int] = field(default_factory=dict)  # account: lines left out
+
+
+def history_import(
+    *,
+    cluster: Cluster,
+    header: str,
+    lines: Iterable[str],
+    zone: tzinfo,
+    create_missing: bool,
+    actor: str,
+    gpu_type: str = "",
+    progress: Progress = no_progress,
+) -> Imported:
+    """Charges every finished record of a dump that was not charged yet, to its account's imported allocation.
+
+    `zone` is that of the dump's naive times. An unknown account is left out, or with `create_missing` becomes an
+    organisation with a project. Raises sacct_file.MissingColumns before anything is written.
+    """
+    types = dict(cluster.partitions.exclude(gpu_type="").values_list("name", "gpu_type"))
+    reader = Reader(header, cluster=cluster.name, zone=zone, partition_types=types, gpu_type=gpu_type.lower())
+    done = Imported()
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK_SPACE, cluster.pk])
+        cursor.execute(_STAGE)
+        with cursor.copy(_COPY) as copy:
+            for line in _counted(reader.read(lines), done):
+                copy.write_row(line)
+        cursor.execute(_DROP_REPEATED)
+        done.unchanged += cursor.rowcount
+        cursor.execute(_DROP_UNCHANGED)
+        done.unchanged += cursor.rowcount
+        cursor.execute(_TAKE_CHANGED)
+        _changed_book(cursor.fetchall(), done, actor)
+        _accounts_map(cursor, cluster, create_missing, done, actor)
+        _allocations_map(cursor, cluster, done, actor)
+        cursor.execute("ANALYZE import_line")
+        cursor.execute(_INSERT_RECORDS, [cluster.pk, now()])
+        done.new = cursor.rowcount
+        _charges_book(cursor, cluster, done, actor, progress)
+    return done
+
+
+def _counted(lines: Iterable[Line | str], done: Imported) -> Iterator[Line]:
+    for line in lines:
+        done.records += 1
+        if isinstance(line, str):
+            done.skipped[line] += 1
+        else:
+            yield line
+
+
+def _changed_book(rows: list[Any], done: Imported, actor: str) -> None:
+    """A record that an earlier dump showed otherwise: one correction each; there are few."""
+    for pk, state, started_at, ended_at, elapsed_s, gpus in rows:
+        record = Record.objects.select_for_update().get(pk=pk)
+        difference = gpus * elapsed_s - record.gpu_seconds
+        if record.allocation_id is None:
+            # It had no GPU and now has some: of which type, and so of which allocation, its first line did not say.
+            done.skipped[GPUS_APPEARED] += 1
+            continue
+        record.revision += 1
+        _difference_book(record, difference, ended_at, actor)
+        done.changed += 1
+        done.charged_gpu_seconds[record.gpu_type] += difference
+        record.state, record.started_at, record.ended_at, record.elapsed_s = state, started_at, ended_at, elapsed_s
+        record.gpus, record.gpu_seconds, record.charged_gpu_seconds = gpus, gpus * elapsed_s, gpus * elapsed_s
+        record.read_at = now()
+        record.save()
+
+
+def _difference_book(record: Record, difference_gpu_seconds: int, event_at: datetime, actor: str) -> None:
+    assert record.allocation_id is not None
+    reason = f"slurm {record.job_id} changed (imported)"
+    if difference_gpu_seconds < 0:
+        correction_book(
+            allocation_id=record.allocation_id,
+            record_charge_id=record.charge,
+            revision=record.revision,
+            difference_gpu_seconds=difference_gpu_seconds,
+            event_at=event_at,
+            reason=reason,
+            actor=actor,
+        )
+        return
+    # More history: granted and charged together, like the first of it.
+    more = Charge(
+        charge_id=uuid5(record.charge, f"imported/{record.revision}"),
+        allocation_id=record.allocation_id,
+        gpu_seconds=difference_gpu_seconds,
+        hold_id=None,
+        event_at=event_at,
+        reason=reason,
+    )
+    imported_charges_book(charges=[more], actor=actor)
+
+
+def _accounts_map(cursor: Any, cluster: Cluster, create_missing: bool, done: Imported, actor: str) -> None:
+    """Whose history it is: import_account gets a row for each account that is taken; the others' lines go."""
+    cursor.execute(_COUNT_ACCOUNTS)
+    counts: dict[str, int] = dict(cursor.fetchall())
+    projects = dict(
+        ImportedAccount.objects.filter(cluster=cluster, account__in=counts).values_list("account", "project_id")
+    )
+    projects = dict(Project.objects.filter(slug__in=counts).values_list("slug", "pk")) | projects
+    own = {f"{cluster.account_prefix}{slug}" for slug in Project.objects.values_list("slug", flat=True)}
+    for account, count in counts.items():
+        if account in own and account not in projects:
+            done.skipped[SETTLED_BY_PORTAL] += count
+        elif account not in projects and create_missing:
+            projects[account] = _project_create(account, actor).pk
+            ImportedAccount.objects.create(cluster=cluster, account=account, project_id=projects[account])
+        elif account not in projects:
+            done.skipped[UNKNOWN_ACCOUNT] += count
+            done.unknown_accounts[account] = count
+    cursor.execute(_MAP_ACCOUNTS)
+    with cursor.copy("COPY import_account (account, project_id) FROM STDIN") as copy:
+        for row in projects.items():
+            copy.write_row(row)
+    cursor.execute(_DROP_UNMAPPED)
+
+
+def _project_create(account: str, actor: str) -> Project:
+    name, number = account, 2
+    while Organisation.objects.filter(name=name).exists():
+        name, number = f"{account} ({number})", number + 1
+    organisation = organisation_create(name=name, kind=Organisation.Kind.INSTITUTE, imported=True, actor=actor)
+    return project_create(organisation=organisation, title=account, imported=True, actor=actor)
+
+
+def _allocations_map(cursor: Any, cluster: Cluster, done: Imported, actor: str) -> None:
+    """For each project and GPU type with something to charge the one imported allocation that takes it."""
+    cursor.execute(_SUMS)
+    sums = cursor.fetchall()
+    programme = imported_programme_ensure(gpu_types=sorted({row[1] for row in sums}), actor=actor) if sums else None
+    cursor.execute(_MAP_ALLOCATIONS)
+    rows = []
+    for project_id, gpu_type, amount_gpu_seconds, first_at, last_at in sums:
+        known = Allocation.objects.filter(
+            project=project_id, cluster=cluster.name, gpu_type=gpu_type, imported=True
+        ).first()
+        if known is None:
+            assert programme is not None
+            dates = sorted([centre_date(first_at), centre_date(last_at)])
+            known = _allocation_create(project_id, cluster, gpu_type, dates, programme, actor)
+        rows.append((project_id, gpu_type, known.pk))
+        done.charged_gpu_seconds[gpu_type] += amount_gpu_seconds
+    with cursor.copy("COPY import_allocation FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+def _allocation_create(
+    project_id: int, cluster: Cluster, gpu_type: str, dates: list[date], programme: Programme, actor: str
+) -> Allocation:
+    """Born closed and empty: what is charged to it is granted with the charges."""
+    project = Project.objects.select_related("organisation").get(pk=project_id)
+    return voucher_award(
+        organisation=project.organisation,
+        project=project,
+        programme=programme,
+        gpu_type=gpu_type,
+        amount_gpu_seconds=0,
+        cluster=cluster.name,
+        starts_on=dates[0],
+        ends_on=dates[1],
+        actor=actor,
+        imported=True,
+    )
+
+
+def _charges_book(cursor: Any, cluster: Cluster, done: Imported, actor: str, progress: Progress) -> None:
+    cursor.execute(_CHARGES)
+    booked = 0
+    while True:
+        cursor.execute(f"FETCH {_CHUNK} FROM import_charge")
+        rows = cursor.fetchall()
+        if not rows:
+            return
+        charges = [
+            Charge(
+                charge_id=charge,
+                allocation_id=allocation_id,
+                gpu_seconds=amount_gpu_seconds,
+                hold_id=None,
+                event_at=ended_at,
+                reason=f"slurm {cluster.name} {job_id} {state} (imported)",
+            )
+            for charge, allocation_id, amount_gpu_seconds, job_id, state, ended_at in rows
+        ]
+        imported_charges_book(charges=charges, actor=actor)
+        booked += len(rows)
+        progress("charging", booked, done.new)

@@ -1,0 +1,226 @@
+"""Which `Run` a line of squeue or a record of sacct is, and rows for what was submitted outside the portal.
+
+A run is found by its key. A key seen for the first time is, in this order: the next run of a requeued job (same number
+and user, later submit time), a task of a known array, a job of the portal that is still being looked for (left alone:
+the jobs app binds it, by more than its comment), or a job that was submitted outside the portal.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+
+from portal.clock import now
+from portal.people.models import User
+from quotas.allocations.models import Allocation
+from scheduler.clusters.models import Cluster
+from scheduler.jobs.models import Job, Run
+from scheduler.settlement.charges import REQUEUE_STATES, job_state
+from scheduler.settlement.models import Record
+from scheduler.settlement.seen import Key, Ours, Seen
+
+SEARCHED_STATES = (Job.State.SUBMITTING, Job.State.UNKNOWN)
+_TIME_LIMIT_UNKNOWN_S = 1  # a record says no limit; the column wants one
+
+
+@dataclass
+class _Known:
+    """What the database has around a list of keys, read in a handful of queries."""
+
+    runs: dict[Key, Run] = field(default_factory=dict)
+    unbound: dict[int, Run] = field(default_factory=dict)  # by JobIDRaw: a next run whose submit time is not known yet
+    earlier: dict[int, list[Run]] = field(default_factory=dict)  # by JobIDRaw
+    jobs: dict[int, list[Job]] = field(default_factory=dict)  # by the number that Slurm gave the job or array
+    searched: dict[UUID, Job] = field(default_factory=dict)
+    requeued: set[int] = field(default_factory=set)  # JobIDRaw of records that ended in a requeue
+    people: dict[str, User] = field(default_factory=dict)
+
+
+def runs_ensure(*, cluster: Cluster, seen: Sequence[Seen], ours: Ours) -> dict[Key, Run]:
+    """The run of everything seen, made where it is missing. A job that is still being looked for is left out."""
+    with transaction.atomic():
+        known = _known_read(cluster, seen)
+        for one in sorted(seen, key=lambda one: (one.submit_at, one.job_id)):
+            if one.key in known.runs:
+                continue
+            run = _next_run(one, known, cluster) or _array_task(one, known, cluster)
+            if run is None and not _is_searched(one, known):
+                run = _outside(one, known, cluster, ours)
+            if run is not None:
+                known.runs[one.key] = run
+                known.earlier.setdefault(one.job_id, []).append(run)
+    return {one.key: known.runs[one.key] for one in seen if one.key in known.runs}
+
+
+def _known_read(cluster: Cluster, seen: Sequence[Seen]) -> _Known:
+    ids = {one.job_id for one in seen}
+    numbers = ids | {one.array_job_id for one in seen if one.array_job_id}
+    known = _Known()
+    for run in Run.objects.filter(cluster=cluster, job_id_raw__in=ids).select_related("job").order_by("pk"):
+        assert run.job_id_raw is not None
+        if run.submit_at is None:
+            known.unbound[run.job_id_raw] = run
+        else:
+            known.runs[run.job_id_raw, run.submit_at] = run
+            known.earlier.setdefault(run.job_id_raw, []).append(run)
+    if all(one.key in known.runs for one in seen):
+        return known
+    for job in Job.objects.filter(cluster=cluster, slurm_job_id__in=numbers).order_by("slurm_submit_at"):
+        assert job.slurm_job_id is not None
+        known.jobs.setdefault(job.slurm_job_id, []).append(job)
+    comments = {comment for one in seen if (comment := _uuid(one.comment))}
+    searched = Job.objects.filter(cluster=cluster, pk__in=comments, state__in=SEARCHED_STATES, slurm_job_id=None)
+    known.searched = {job.pk: job for job in searched}
+    known.requeued = set(
+        Record.objects.filter(cluster=cluster, job_id_raw__in=ids, state__in=REQUEUE_STATES).values_list(
+            "job_id_raw", flat=True
+        )
+    ) | {one.job_id for one in seen if one.state in REQUEUE_STATES}
+    people = User.objects.filter(unix_account__in={one.user for one in seen})
+    known.people = {person.unix_account: person for person in people if person.unix_account}
+    return known
+
+
+def _next_run(one: Seen, known: _Known, cluster: Cluster) -> Run | None:
+    """The run after a requeue: Slurm gives it a new submit time and keeps the number."""
+    unbound = known.unbound.get(one.job_id)
+    if unbound is not None and unbound.job.unix_account == one.user:
+        Run.objects.filter(pk=unbound.pk).update(submit_at=one.submit_at)
+        unbound.submit_at = one.submit_at
+        del known.unbound[one.job_id]
+        return unbound
+    if not (one.restarts or one.job_id in known.requeued):
+        return None  # a number that Slurm gave away again, after it lost the job that had it
+    before = [
+        run
+        for run in known.earlier.get(one.job_id, [])
+        if run.submit_at and run.submit_at < one.submit_at and run.job.unix_account == one.user
+    ]
+    return _run_create(one, before[-1].job, cluster) if before else None
+
+
+def _array_task(one: Seen, known: _Known, cluster: Cluster) -> Run | None:
+    """A task of a known array, or the first sight of a job whose row is there already."""
+    for job in reversed(known.jobs.get(one.array_job_id or one.job_id, [])):
+        assert job.slurm_submit_at is not None
+        same = job.slurm_submit_at == one.submit_at
+        if job.unix_account == one.user and (same or (one.array_job_id and job.slurm_submit_at < one.submit_at)):
+            first = Run.objects.filter(job=job, job_id_raw=None).first()
+            return _run_bind(first, one) if first and same else _run_create(one, job, cluster)
+    return None
+
+
+def _run_bind(run: Run, one: Seen) -> Run:
+    """A run that was made with its hold at the submission, before Slurm gave the job its number."""
+    run.job_id_raw, run.submit_at = one.job_id, one.submit_at
+    run.save(update_fields=["job_id_raw", "submit_at"])
+    return run
+
+
+def _is_searched(one: Seen, known: _Known) -> bool:
+    """Whether the jobs app is looking for this very job. Only a comment that names the user's own job counts."""
+    comment = _uuid(one.comment)
+    job = known.searched.get(comment) if comment else None
+    return job is not None and job.unix_account == one.user
+
+
+def _outside(one: Seen, known: _Known, cluster: Cluster, ours: Ours) -> Run | None:
+    allocation = ours.allocation(account=one.account, qos=one.qos, gpu_type=one.gpu_type)
+    if allocation is None:
+        return None  # it can be shown nowhere; the reconciliation lists it as charged to nobody
+    nodes = max(one.nodes, 1)
+    job = Job.objects.create(
+        origin=Job.Origin.OUTSIDE,
+        cluster=cluster,
+        project_id=allocation.project_id,
+        allocation=allocation,
+        person=known.people.get(one.user),
+        unix_account=one.user[:32],
+        name=_printable(one.name)[:64] or str(one.job_id),
+        partition=one.partition[:64],
+        gpu_type=one.gpu_type or allocation.gpu_type,
+        nodes=nodes,
+        gpus_per_node=-(-one.gpus // nodes),
+        time_limit_s=one.time_limit_s or _TIME_LIMIT_UNKNOWN_S,
+        state=job_state(one.state),
+        slurm_job_id=one.array_job_id or one.job_id,
+        slurm_submit_at=one.submit_at,
+        created_at=one.submit_at,
+        updated_at=now(),
+    )
+    known.jobs.setdefault(job.slurm_job_id or 0, []).append(job)
+    return _run_create(one, job, cluster)
+
+
+def _run_create(one: Seen, job: Job, cluster: Cluster) -> Run:
+    return Run.objects.create(
+        job=job,
+        cluster=cluster,
+        job_id_raw=one.job_id,
+        array_task=one.array_task,
+        submit_at=one.submit_at,
+        state=job_state(one.state),
+        started_at=one.started_at,
+        gpus=one.gpus,
+        created_at=now(),
+    )
+
+
+def run_open(job: Job, *, hold: UUID | None, held_gpu_seconds: int, job_id_raw: int, array_task: int | None) -> Run:
+    """The run that follows a requeue, before Slurm has shown its submit time."""
+    return Run.objects.create(
+        job=job,
+        cluster_id=job.cluster_id,
+        job_id_raw=job_id_raw,
+        array_task=array_task,
+        state=Job.State.PENDING,
+        gpus=job.gpus,
+        hold=hold,
+        held_gpu_seconds=held_gpu_seconds,
+        hold_resolved=False,
+        created_at=now(),
+    )
+
+
+def states_follow(*, cluster: Cluster, seen: Iterable[Seen], runs: dict[Key, Run]) -> None:
+    """Brings runs and outside jobs to what squeue shows. (The jobs app follows the portal's own jobs.)"""
+    changed: list[Run] = []
+    jobs: dict[UUID, Seen] = {}
+    for one in seen:
+        run = runs.get(one.key)
+        if run is None:
+            continue
+        state = job_state(one.state)
+        if (run.state, run.started_at, run.gpus) != (state, one.started_at, one.gpus) and run.ended_at is None:
+            run.state, run.started_at, run.gpus = state, one.started_at, one.gpus
+            changed.append(run)
+        if run.job.origin == Job.Origin.OUTSIDE and (run.job_id not in jobs or state == Job.State.RUNNING):
+            jobs[run.job_id] = one
+    Run.objects.bulk_update(changed, ["state", "started_at", "gpus"], batch_size=500)
+    for job_id, one in jobs.items():
+        facts = {"state": job_state(one.state), "partition": one.partition[:64]}
+        if one.time_limit_s:
+            facts["time_limit_s"] = one.time_limit_s  # type: ignore[assignment]
+        differs = Q(pk=job_id) & ~Q(**facts)
+        Job.objects.filter(differs).update(**facts, updated_at=now())
+
+
+def allocation_move(job: Job, allocation: Allocation) -> None:
+    """A job that its owner moved to another allocation (QOS) counts there: project and allocation follow the run."""
+    Job.objects.filter(pk=job.pk).update(
+        allocation=allocation, project=allocation.project_id, gpu_type=allocation.gpu_type, updated_at=now()
+    )
+    job.allocation, job.project_id, job.gpu_type = allocation, allocation.project_id, allocation.gpu_type
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text) if len(text) == 36 else None
+    except ValueError:
+        return None
+
+
+def _printable(text: str) -> str:
+    return "".join(letter for letter in text if letter.isprintable())

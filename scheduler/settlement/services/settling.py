@@ -1,0 +1,391 @@
+"""Records become charges. Every record is charged once, under its key, however often and in whatever order it is read.
+
+A chunk of records is one transaction: charges, holds, records and runs are committed together or not at all. The number
+of statements grows with what is new in a chunk, not with what is read again: the overlap of two windows costs a query.
+"""
+
+import logging
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from uuid import UUID, uuid4
+
+from django.db import DatabaseError, transaction
+from django.db.models import Q
+
+from portal.clock import now
+from quotas.allocations.models import Allocation
+from quotas.allocations.services import BookedCharge, Charge, charges_book, correction_book, hold_void
+from scheduler.clusters.adapters.protocol import AccountingRecord, QueueJob
+from scheduler.clusters.models import Cluster
+from scheduler.jobs.models import Job, Run
+from scheduler.settlement.charges import charge_id, hold_gpu_seconds, is_requeue, job_state
+from scheduler.settlement.models import HeldJob, Record
+from scheduler.settlement.seen import Key, Ours, Seen, latest, of_queue, of_record, ours_read
+from scheduler.settlement.services.runs import allocation_move, run_open, runs_ensure
+
+logger = logging.getLogger(__name__)
+CHUNK = 1_000
+
+_COPIED = (
+    "job_id", "account", "user", "qos", "partition", "state", "started_at", "ended_at", "elapsed_s", "gpu_type", "gpus",
+    "gpu_seconds", "is_final", "allocation_id",
+)  # fmt: skip
+_UPDATED = [*_COPIED[:-1], "allocation", "charged_gpu_seconds", "overrun_gpu_seconds", "revision", "read_at"]
+
+_WORST_FIRST = (Job.State.NODE_FAIL, Job.State.FAILED, Job.State.TIMEOUT, Job.State.CANCELLED, Job.State.COMPLETED)
+
+
+@dataclass
+class Settled:
+    """What a reading of records came to. `ignored` are records of accounts that are not ours."""
+
+    read: int = 0
+    ignored: int = 0
+    unchanged: int = 0
+    charged: int = 0
+    charged_gpu_seconds: int = 0
+    corrected: int = 0
+    voided: int = 0
+    requeued: int = 0
+    failed: list[str] = field(default_factory=list)  # job ids whose record could not be settled; the log says why
+
+
+@dataclass
+class _Work:
+    """One record that changes something."""
+
+    record: Record
+    seen: Seen
+    run: Run | None = None
+    next_run: Run | None = None
+    next_hold: tuple[UUID, int] | None = None
+
+
+def settle(*, cluster: Cluster, records: Iterable[AccountingRecord], queue: Sequence[QueueJob] = ()) -> Settled:
+    """Charges what is final and was not charged, corrects what changed, frees the holds of what never started.
+
+    `queue` is squeue at about the same time: it says which requeued jobs wait for another run. A record that cannot be
+    settled is logged and counted, and does not stop the others. Raises DatabaseError where the database is away.
+    """
+    done = Settled()
+    ours = ours_read(cluster)
+    waiting = {job.job_id: of_queue(job, ours) for job in queue if ours.has(job.account)}
+    for chunk in _chunks(_of_ours(records, ours, done)):
+        try:
+            _chunk_settle(cluster, chunk, waiting, ours, done)
+        except DatabaseError:
+            raise
+        except Exception:
+            logger.exception("settlement: %s: a chunk of %s records failed; one by one now", cluster.name, len(chunk))
+            _singly_settle(cluster, chunk, waiting, ours, done)
+    return done
+
+
+def _of_ours(records: Iterable[AccountingRecord], ours: Ours, done: Settled) -> Iterator[AccountingRecord]:
+    for record in records:
+        done.read += 1
+        if ours.has(record.account):
+            yield record
+        else:
+            done.ignored += 1
+
+
+def _chunks(records: Iterator[AccountingRecord]) -> Iterator[list[AccountingRecord]]:
+    while chunk := list(islice(records, CHUNK)):
+        yield chunk
+
+
+def _singly_settle(
+    cluster: Cluster, chunk: list[AccountingRecord], waiting: dict[int, Seen], ours: Ours, done: Settled
+) -> None:
+    for record in chunk:
+        try:
+            _chunk_settle(cluster, [record], waiting, ours, done)
+        except DatabaseError:
+            raise
+        except Exception:
+            logger.exception("settlement: %s: job %s could not be settled", cluster.name, record.job_id)
+            done.failed.append(record.job_id)
+
+
+def _chunk_settle(
+    cluster: Cluster, chunk: list[AccountingRecord], waiting: dict[int, Seen], ours: Ours, total: Settled
+) -> None:
+    done = Settled()
+    with transaction.atomic():
+        works = _changed(cluster, latest(chunk), ours, done)
+        if works:
+            runs = runs_ensure(cluster=cluster, seen=[work.seen for work in works], ours=ours)
+            for work in works:
+                work.run = runs.get(work.seen.key)
+            works = [work for work in works if not _is_left_to_jobs(work)]
+            _book(cluster, works, waiting, done)
+            _save(works)
+            _runs_finish(works)
+    for name in ("unchanged", "charged", "charged_gpu_seconds", "corrected", "voided", "requeued"):
+        setattr(total, name, getattr(total, name) + getattr(done, name))
+
+
+def _changed(cluster: Cluster, records: dict[Key, AccountingRecord], ours: Ours, done: Settled) -> list[_Work]:
+    """Those records that are new, or differ from what was read before."""
+    charges = {charge_id(cluster.name, *key): record for key, record in records.items()}
+    known = {row.charge: row for row in Record.objects.select_for_update().filter(charge__in=charges).order_by("pk")}
+    works = []
+    for charge, record in charges.items():
+        fresh, seen = _row(cluster, charge, record, ours)
+        row = known.get(charge)
+        if row is None:
+            works.append(_Work(fresh, seen))
+            continue
+        settled = row.is_final and row.charged_gpu_seconds == row.gpu_seconds
+        same = row.gpu_seconds == fresh.gpu_seconds and row.state == fresh.state and row.ended_at == fresh.ended_at
+        # A finished record never becomes an open one again here: what was charged stays until a new end is known.
+        if row.imported or (row.is_final and not fresh.is_final) or (settled and same):
+            done.unchanged += 1
+            continue
+        if not fresh.is_final and (row.state, row.gpus, row.started_at) == (fresh.state, fresh.gpus, fresh.started_at):
+            done.unchanged += 1  # it runs on; its elapsed time alone is not worth a write
+            continue
+        if row.allocation_id is not None and row.charged_gpu_seconds:
+            fresh.allocation_id = row.allocation_id  # a charge is corrected where it was booked
+        for name in _COPIED:
+            setattr(row, name, getattr(fresh, name))
+        works.append(_Work(row, seen))
+    return works
+
+
+def _row(cluster: Cluster, charge: UUID, record: AccountingRecord, ours: Ours) -> tuple[Record, Seen]:
+    seen = of_record(record, ours)
+    allocation = ours.allocation(account=record.account, qos=record.qos, gpu_type=seen.gpu_type)
+    row = Record(
+        cluster=cluster,
+        job_id_raw=record.job_id_raw,
+        submit_at=record.submit_at,
+        charge=charge,
+        allocation=allocation,
+        job_id=record.job_id[:40],
+        account=record.account,
+        user=record.user[:64],
+        qos=record.qos[:120],
+        partition=record.partition[:64],
+        state=record.state[:24],
+        started_at=record.start_at,
+        ended_at=record.end_at,
+        elapsed_s=max(record.elapsed_s, 0),
+        gpu_type=seen.gpu_type,
+        gpus=seen.gpus,
+        gpu_seconds=seen.gpus * max(record.elapsed_s, 0) if record.is_final else 0,
+        is_final=record.is_final,
+    )
+    return row, seen
+
+
+def _is_left_to_jobs(work: _Work) -> bool:
+    """A job that the jobs app still looks for is bound first. Its record comes again: by its id, or in the sweep."""
+    return work.run is None and work.record.allocation_id is not None
+
+
+# --- booking ------------------------------------------------------------------------------------------------------
+
+
+def _book(cluster: Cluster, works: list[_Work], waiting: dict[int, Seen], done: Settled) -> None:
+    charges: dict[UUID, tuple[_Work, Charge]] = {}
+    for work in works:
+        record = work.record
+        if not record.is_final or record.allocation_id is None:
+            continue
+        _next_prepare(work, waiting, cluster)
+        hold = _own_hold(work, done)
+        if record.charged_gpu_seconds or record.revision:
+            _correct(record, done)
+        elif record.gpu_seconds:
+            charges[record.charge] = (work, _charge(cluster, work, hold))
+            continue
+        elif hold is not None:
+            done.voided += hold_void(
+                hold_id=hold, event_at=_event_at(record), reason=_reason(cluster, record), actor=_actor(cluster)
+            )
+        _next_apply(work, taken=False, done=done)
+    booked = (
+        charges_book(charges=[charge for _work, charge in charges.values()], actor=_actor(cluster)) if charges else []
+    )
+    for result in booked:
+        _charged(charges[result.charge_id][0], result, done)
+
+
+def _own_hold(work: _Work, done: Settled) -> UUID | None:
+    """The run's open hold, if it lies on the allocation that is charged. One on another allocation is given back."""
+    run, record = work.run, work.record
+    if run is None or run.hold is None or run.hold_resolved:
+        return None
+    allocation_id = record.allocation_id
+    if run.job.allocation_id == allocation_id:
+        return run.hold
+    done.voided += hold_void(
+        hold_id=run.hold, event_at=_event_at(record), reason="it ran in another allocation", actor="settlement"
+    )
+    run.hold_resolved = True
+    allocation_move(run.job, Allocation.objects.get(pk=allocation_id))
+    return None
+
+
+def _charge(cluster: Cluster, work: _Work, hold: UUID | None) -> Charge:
+    record = work.record
+    assert record.allocation_id is not None
+    return Charge(
+        charge_id=record.charge,
+        allocation_id=record.allocation_id,
+        gpu_seconds=record.gpu_seconds,
+        hold_id=hold,
+        event_at=_event_at(record),
+        reason=_reason(cluster, record),
+        next_hold=work.next_hold,
+    )
+
+
+def _charged(work: _Work, result: BookedCharge, done: Settled) -> None:
+    work.record.charged_gpu_seconds = result.gpu_seconds
+    work.record.overrun_gpu_seconds = result.overrun
+    done.charged += 1
+    done.charged_gpu_seconds += result.gpu_seconds
+    _next_apply(work, taken=result.next_hold_taken, done=done)
+
+
+def _correct(record: Record, done: Settled) -> None:
+    difference = record.gpu_seconds - record.charged_gpu_seconds
+    if not difference:
+        return
+    record.revision += 1
+    assert record.allocation_id is not None
+    result = correction_book(
+        allocation_id=record.allocation_id,
+        record_charge_id=record.charge,
+        revision=record.revision,
+        difference_gpu_seconds=difference,
+        event_at=_event_at(record),
+        reason=f"slurm {record.job_id} changed to {record.gpu_seconds} GPU-seconds",
+        actor="settlement",
+    )
+    record.charged_gpu_seconds += result.difference
+    record.overrun_gpu_seconds += result.overrun_difference
+    done.corrected += 1
+    done.charged_gpu_seconds += result.difference
+
+
+def _event_at(record: Record) -> datetime:
+    return record.ended_at or record.submit_at
+
+
+def _reason(cluster: Cluster, record: Record) -> str:
+    return f"slurm {cluster.name} {record.job_id} {record.state}"
+
+
+def _actor(cluster: Cluster) -> str:
+    return f"worker:cluster.{cluster.name}"
+
+
+# --- the run after a requeue --------------------------------------------------------------------------------------
+
+
+def _next_prepare(work: _Work, waiting: dict[int, Seen], cluster: Cluster) -> None:
+    """Asks for the next run's hold where a job of the portal goes back into Slurm's queue.
+
+    A job from outside the portal takes none while it is pending, whether it ran before or not.
+    """
+    run, record = work.run, work.record
+    if run is None or not is_requeue(record.state) or run.job.origin != Job.Origin.PORTAL:
+        return
+    queued = waiting.get(record.job_id_raw)
+    again = queued is not None and queued.submit_at > record.submit_at and queued.user == run.job.unix_account
+    # NODE_FAIL and PREEMPTED end a job or requeue it: only squeue knows. REQUEUED says it itself.
+    if not again and record.state != "REQUEUED":
+        return
+    later = Q(submit_at=None) | Q(submit_at__gt=record.submit_at)
+    work.next_run = Run.objects.filter(later, job=run.job, job_id_raw=record.job_id_raw).exclude(pk=run.pk).first()
+    if work.next_run is not None and (work.next_run.hold or work.next_run.ended_at):
+        return
+    if run.job.cancel_requested_at is None:
+        work.next_hold = (uuid4(), _next_amount(run.job, queued if again else None, cluster))
+
+
+def _next_amount(job: Job, queued: Seen | None, cluster: Cluster) -> int:
+    gpus, time_limit_s = job.gpus, job.time_limit_s
+    if queued is not None:
+        gpus, time_limit_s = queued.gpus, queued.time_limit_s or time_limit_s
+    return hold_gpu_seconds(gpus=gpus, time_limit_s=time_limit_s, overshoot_s=cluster.overshoot_s)
+
+
+def _next_apply(work: _Work, *, taken: bool, done: Settled) -> None:
+    """Opens the next run, with its hold or without; without one the job is held in Slurm until the balance reaches."""
+    if work.next_hold is None or work.run is None:
+        return
+    hold, amount = work.next_hold if taken else (None, 0)
+    run = work.next_run
+    if run is None:
+        run_open(
+            work.run.job,
+            hold=hold,
+            held_gpu_seconds=amount,
+            job_id_raw=work.record.job_id_raw,
+            array_task=work.run.array_task,
+        )
+    elif hold is not None:
+        Run.objects.filter(pk=run.pk).update(hold=hold, held_gpu_seconds=amount, hold_resolved=False)
+    if hold is None:
+        HeldJob.objects.get_or_create(
+            job=work.run.job,
+            defaults={"cluster_id": work.run.cluster_id, "why": HeldJob.Why.REQUEUED, "since": now()},
+        )
+    done.requeued += 1
+
+
+# --- rows ---------------------------------------------------------------------------------------------------------
+
+
+def _save(works: list[_Work]) -> None:
+    moment = now()
+    for work in works:
+        work.record.read_at = moment
+    Record.objects.bulk_create([work.record for work in works if work.record.pk is None], batch_size=500)
+    Record.objects.bulk_update([work.record for work in works if work.record.pk], _UPDATED, batch_size=500)
+
+
+def _runs_finish(works: list[_Work]) -> None:
+    """Closes the runs of finished records, then the jobs none of whose runs is open."""
+    finished: list[Run] = []
+    for work in works:
+        run, record = work.run, work.record
+        if run is None or not record.is_final:
+            continue
+        run.state = job_state(record.state)
+        run.started_at, run.ended_at, run.gpus = record.started_at, record.ended_at, record.gpus
+        run.charged_gpu_seconds = record.charged_gpu_seconds
+        run.overrun_gpu_seconds = record.overrun_gpu_seconds
+        run.hold_resolved = True
+        finished.append(run)
+    fields = [
+        "state", "started_at", "ended_at", "gpus", "charged_gpu_seconds", "overrun_gpu_seconds", "hold_resolved",
+    ]  # fmt: skip
+    Run.objects.bulk_update(finished, fields, batch_size=500)
+    in_queue_again = {work.run.job_id for work in works if work.run and work.record.state == "REQUEUED"}
+    jobs_close({run.job_id for run in finished}, in_queue_again=in_queue_again)
+
+
+def jobs_close(job_ids: set[UUID], *, in_queue_again: Collection[UUID] = ()) -> None:
+    """Gives jobs the state of their runs once all of these ended: of an array's tasks, the one that most needs a look.
+
+    Of a task that was requeued the last run counts; `in_queue_again` are jobs whose next run was not seen yet.
+    """
+    last: dict[UUID, dict[int | None, Run]] = {}
+    for run in Run.objects.filter(job__in=job_ids).order_by("submit_at", "pk"):
+        last.setdefault(run.job_id, {})[run.job_id_raw] = run
+    shown: dict[str, list[UUID]] = {}
+    for job_id, tasks in last.items():
+        states = {run.state for run in tasks.values()}
+        again = job_id in in_queue_again and states == {Job.State.CANCELLED}
+        if not again and all(run.ended_at for run in tasks.values()):
+            shown.setdefault(next(state for state in _WORST_FIRST if state in states), []).append(job_id)
+    for state, ended in shown.items():
+        Job.objects.filter(pk__in=ended).exclude(state=state).update(state=state, updated_at=now())
