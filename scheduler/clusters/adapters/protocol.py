@@ -1,7 +1,7 @@
 """What the portal asks of a Slurm, and the plain values that come back. Every adapter speaks this and nothing more.
 
-Times are aware UTC, durations integer seconds, GPU counts integers, GPU types Slurm's GRES types in lower case. Nothing here
-imports Django.
+Times are aware UTC, durations integer seconds, GPU counts integers, GPU types Slurm's GRES types in lower case. Nothing
+here imports Django.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +17,10 @@ class ClusterError(Exception):
 
 class ClusterUnreachable(ClusterError):
     """slurmctld or slurmdbd cannot be reached."""
+
+
+class AssociationBusy(ClusterError):
+    """Slurm does not remove an association while jobs of it run."""
 
 
 class SubmissionRefused(Exception):
@@ -37,6 +41,9 @@ class ControllerStatus:
     booted_at: datetime
     dbd_queue: int  # messages that slurmctld still has for slurmdbd
     answered_at: datetime
+    # slurm.conf's, with Slurm's own defaults: how late running usage reaches the counters, how long a reply may take.
+    priority_calc_period_s: int = 300
+    message_timeout_s: int = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +69,7 @@ class PartitionInfo:
 
 @dataclass(frozen=True, slots=True)
 class QueueJob:
-    """One line of squeue, one per array task once it has started; a pending array is one entry with its tasks unexpanded."""
+    """One line of squeue, one per array task once it has started; a pending array is one entry, unexpanded."""
 
     job_id: int  # JobIDRaw of this task
     array_job_id: int | None
@@ -128,6 +135,8 @@ class AssociationInfo:
     partition: str  # "" for all
     qos: tuple[str, ...]
     default_qos: str
+    max_jobs: int | None = None
+    max_submit_jobs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +185,9 @@ class ClusterAdapter(Protocol):
     def queue(self, *, job_ids: Sequence[int] = ()) -> list[QueueJob]:
         """Every job that is pending, running, suspended or completing; or those of these ids (unknown ones left out).
 
-        With ids, also jobs that have ended and that slurmctld still remembers: a short job may end before it is looked up.
+        With ids, also jobs that ended and that slurmctld still remembers: a short one may end before its look-up.
         """
+
     def records(
         self, *, since: datetime | None = None, until: datetime | None = None, job_ids: Sequence[int] = ()
     ) -> Iterator[AccountingRecord]:
@@ -190,6 +200,7 @@ class ClusterAdapter(Protocol):
     def qos_usage(self, names: Iterable[str]) -> dict[str, QosUsage]: ...
     def unix_account_exists(self, name: str) -> bool: ...
     def account_create(self, *, name: str, parent: str, organisation: str, description: str) -> None: ...
+    def account_move(self, *, name: str, parent: str) -> None: ...
     def account_remove(self, *, name: str) -> None: ...
     def association_create(
         self, *, account: str, user: str, partition: str, qos: Sequence[str], default_qos: str
@@ -197,7 +208,13 @@ class ClusterAdapter(Protocol):
     def association_modify(
         self, *, account: str, user: str, partition: str, qos: Sequence[str], default_qos: str
     ) -> None: ...
-    def association_remove(self, *, account: str, user: str, partition: str) -> None: ...
+    def association_block(self, *, account: str, user: str, partition: str) -> None:
+        """No new job, no start of a pending one; what runs goes on. For what `association_remove` cannot remove yet."""
+
+    def association_unblock(self, *, account: str, user: str, partition: str) -> None: ...
+    def association_remove(self, *, account: str, user: str, partition: str) -> None:
+        """Raises AssociationBusy while jobs of it run."""
+
     def qos_create(self, *, name: str, description: str) -> None: ...
     def qos_modify(
         self,
@@ -214,7 +231,9 @@ class ClusterAdapter(Protocol):
     def submit(self, request: SubmitRequest) -> int:
         """As the researcher. Returns the job id that sbatch claimed; raises SubmissionRefused or SubmissionUnknown."""
 
-    def cancel(self, *, job_id: int, unix_account: str) -> None: ...
+    def cancel(self, *, job_id: int, unix_account: str) -> None:
+        """As the researcher. A job that has ended, or never was, is no error."""
+
     def job_cancel_as_admin(self, *, job_id: str, reason: str) -> None: ...
     def job_hold(self, *, job_id: str, reason: str) -> None: ...
     def job_release(self, *, job_id: str) -> None: ...

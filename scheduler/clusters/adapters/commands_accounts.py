@@ -1,0 +1,148 @@
+"""Accounts, associations and QOS through sacctmgr, usage counters through scontrol.
+
+sacctmgr ends with status 0 for some changes that it did not make, and with 1 where there was nothing to do. Whoever
+writes here reads back.
+"""
+
+import pwd
+from collections.abc import Iterable, Mapping, Sequence
+
+from scheduler.clusters.adapters import parse
+from scheduler.clusters.adapters.programs import Programs, failure
+from scheduler.clusters.adapters.protocol import (
+    AccountInfo,
+    AssociationBusy,
+    AssociationInfo,
+    QosInfo,
+    QosUsage,
+)
+
+_NAMES_A_CALL = 500
+_NOTHING_TO_DO = ("Nothing new added", "Nothing modified", "Nothing deleted")
+
+
+class AccountCommands:
+    cluster: str
+    programs: Programs
+
+    # ---- reading
+
+    def accounts(self) -> list[AccountInfo]:
+        shown = self.programs.read("sacctmgr", "-nP", "show", "account", f"format={','.join(parse.ACCOUNT_FIELDS)}")
+        return parse.accounts(shown, self._associations())
+
+    def associations(self) -> list[AssociationInfo]:
+        return parse.associations(self._associations())
+
+    def _associations(self) -> str:
+        fields = f"format={','.join(parse.ASSOCIATION_FIELDS)}"
+        return self.programs.read("sacctmgr", "-nP", "show", "assoc", "where", f"cluster={self.cluster}", fields)
+
+    def qos(self) -> list[QosInfo]:
+        return parse.qos(self.programs.read("sacctmgr", "-nP", "show", "qos", f"format={','.join(parse.QOS_FIELDS)}"))
+
+    def qos_usage(self, names: Iterable[str]) -> dict[str, QosUsage]:
+        wanted = sorted(set(names))
+        found: dict[str, QosUsage] = {}
+        for begin in range(0, len(wanted), _NAMES_A_CALL):
+            some = ",".join(wanted[begin : begin + _NAMES_A_CALL])
+            found |= parse.qos_usage(self.programs.read("scontrol", "show", "assoc_mgr", "flags=qos", f"qos={some}"))
+        return {name: usage for name, usage in found.items() if name in set(wanted)}
+
+    def unix_account_exists(self, name: str) -> bool:
+        """Asks this host's name service (getent passwd). An association made before the account exists would make
+        slurmctld remember the failed look-up and refuse every job."""
+        try:
+            pwd.getpwnam(name)
+        except KeyError:
+            return False
+        return True
+
+    # ---- writing
+
+    def account_create(self, *, name: str, parent: str, organisation: str, description: str) -> None:
+        about = [f"organization={organisation}", f"description={description}"]
+        self._change(["add", "account", f"name={name}", f"cluster={self.cluster}", f"parent={parent}", *about])
+
+    def account_move(self, *, name: str, parent: str) -> None:
+        self._change(
+            ["modify", "account", "where", f"name={name}", f"cluster={self.cluster}", "set", f"parent={parent}"]
+        )
+
+    def account_remove(self, *, name: str) -> None:
+        """Removes everything below it too; raises AssociationBusy while jobs of it run."""
+        self._change(["delete", "account", "where", f"name={name}", f"cluster={self.cluster}"])
+
+    def association_create(
+        self, *, account: str, user: str, partition: str, qos: Sequence[str], default_qos: str
+    ) -> None:
+        place = self._association(account, user, partition)
+        self._change(["add", "user", *place, f"qos={','.join(qos)}", f"defaultqos={default_qos}"])
+
+    def association_modify(
+        self, *, account: str, user: str, partition: str, qos: Sequence[str], default_qos: str
+    ) -> None:
+        # Both in one change: sacctmgr refuses a list without the present default, and ends with status 0 all the same.
+        self._association_set(account, user, partition, [f"qos={','.join(qos)}", f"defaultqos={default_qos}"])
+
+    def association_block(self, *, account: str, user: str, partition: str) -> None:
+        self._association_set(account, user, partition, ["maxjobs=0", "maxsubmitjobs=0"])
+
+    def association_unblock(self, *, account: str, user: str, partition: str) -> None:
+        self._association_set(account, user, partition, ["maxjobs=-1", "maxsubmitjobs=-1"])
+
+    def association_remove(self, *, account: str, user: str, partition: str) -> None:
+        self._change(["delete", "user", "where", *self._association(account, user, partition)])
+
+    def _association_set(self, account: str, user: str, partition: str, fields: Sequence[str]) -> None:
+        self._change(["modify", "user", "where", *self._association(account, user, partition), "set", *fields])
+
+    def _association(self, account: str, user: str, partition: str) -> list[str]:
+        if not partition:  # without a partition sacctmgr would take all of them
+            raise ValueError("an association of ours is bound to a partition")
+        return [f"name={user}", f"account={account}", f"partition={partition}", f"cluster={self.cluster}"]
+
+    def qos_create(self, *, name: str, description: str) -> None:
+        # Born shut: a QOS without limits must never be usable between two commands.
+        shut = ["flags=NoDecay,DenyOnLimit", "GrpTRESMins=gres/gpu=0", "GrpJobs=0", "GrpSubmitJobs=0"]
+        self._change(["add", "qos", f"name={name}", f"description={description}", *shut])
+
+    def qos_modify(
+        self,
+        *,
+        name: str,
+        grp_tres_mins: dict[str, int] | None = None,
+        min_tres_per_job: dict[str, int] | None = None,
+        flags: Sequence[str] | None = None,
+        grp_jobs: int | None = None,
+        grp_submit_jobs: int | None = None,
+    ) -> None:
+        fields = []
+        if grp_tres_mins is not None:
+            fields.append(f"GrpTRESMins={_tres(grp_tres_mins)}")
+        if min_tres_per_job is not None:
+            fields.append(f"MinTRESPerJob={_tres(min_tres_per_job)}")
+        if flags is not None:
+            fields.append(f"flags={','.join(flags)}")
+        if grp_jobs is not None:
+            fields.append(f"GrpJobs={grp_jobs}")
+        if grp_submit_jobs is not None:
+            fields.append(f"GrpSubmitJobs={grp_submit_jobs}")
+        if fields:
+            self._change(["modify", "qos", "where", f"name={name}", "set", *fields])
+
+    def _change(self, arguments: Sequence[str]) -> None:
+        answer = self.programs.ask("sacctmgr", "-i", *arguments)
+        if not answer.code:
+            return
+        words = answer.error + answer.out
+        if any(text in words for text in _NOTHING_TO_DO):
+            return
+        if "Job(s) active" in words:
+            raise AssociationBusy(" ".join(words.split())[:500])
+        error = failure("sacctmgr", answer)
+        raise type(error)(f"{error} ({' '.join(arguments[:4])})") from None
+
+
+def _tres(values: Mapping[str, int]) -> str:
+    return ",".join(f"{name}={value}" for name, value in values.items())

@@ -1,0 +1,126 @@
+"""Submitting and cancelling as the researcher, through the root-owned wrappers; holding and cancelling as the worker.
+
+What a wrapper prints is a claim: it ran under the researcher's uid. The caller binds a job only after it read the same
+user, account, QOS and comment back as itself.
+"""
+
+import json
+import re
+
+from scheduler.clusters.adapters.programs import Answer, Programs, failure
+from scheduler.clusters.adapters.protocol import ClusterError, SubmissionRefused, SubmissionUnknown, SubmitRequest
+
+WRAPPER_TIMEOUT_S = 30  # above the 22 s after which the wrapper's own `timeout` has killed sbatch
+_REFUSED_BY_WRAPPER = 64  # the wrapper's exit status before it calls sbatch
+
+# Words of a refusal, and our code for it. slurmctld answered with a name, or was never reached: no job exists. All
+# else, a timed-out reply above all, leaves it open. Source: slurm_strerror() of Slurm 22.05 and tries against one.
+REFUSALS = (
+    ("Unable to contact slurm controller (connect failure)", "connect_failure"),
+    ("Invalid account or account/partition combination specified", "invalid_account"),
+    ("Invalid qos specification", "invalid_qos"),
+    ("Job violates accounting/QOS policy", "qos_limit"),
+    ("Requested time limit is invalid", "time_limit"),
+    ("Requested node configuration is not available", "node_configuration"),
+    ("Requested partition configuration not available now", "partition_not_available"),
+    ("Required partition not available", "partition_not_available"),
+    ("Invalid partition name specified", "invalid_partition"),
+    ("Invalid generic resource (gres) specification", "invalid_gres"),
+    ("Node count specification invalid", "node_count"),
+    ("More processors requested than permitted", "too_many_processors"),
+    ("Memory required by task is not available", "memory"),
+    ("Invalid job credential", "invalid_user"),
+    ("Invalid user id", "invalid_user"),
+    ("User not found on host", "invalid_user"),
+    ("User's group not permitted to use this partition", "not_permitted"),
+    ("Access/permission denied", "not_permitted"),
+    ("Job dependency problem", "dependency"),
+    ("Requested reservation is invalid", "reservation"),
+    ("This does not look like a batch script", "script"),
+    ("Batch script contains DOS line breaks", "script"),
+    ("Batch script is empty", "script"),
+    ("Unable to open file", "script"),
+)
+
+
+class JobCommands:
+    cluster: str
+    programs: Programs
+    wrappers_dir: str
+    sudo: str
+
+    def submit(self, request: SubmitRequest) -> int:
+        if request.options:
+            raise SubmissionRefused("request", f"No such option: {', '.join(sorted(request.options))}")
+        body = {
+            "key": str(request.key),
+            "account": request.account,
+            "qos": request.qos,
+            "partition": request.partition,
+            "name": request.name,
+            "script": request.script,
+            "nodes": request.nodes,
+            "gpu_type": request.gpu_type,
+            "gpus_per_node": request.gpus_per_node,
+            "time_limit_s": request.time_limit_s,
+        }
+        try:
+            answer = self._as_researcher("submit", request.unix_account, body)
+        except ClusterError as error:
+            raise SubmissionUnknown(str(error)) from error
+        return submitted_job_id(answer)
+
+    def cancel(self, *, job_id: int, unix_account: str) -> None:
+        answer = self._as_researcher("cancel", unix_account, {"job_id": job_id})
+        if answer.code and "Invalid job id specified" not in answer.error and "already" not in answer.error:
+            raise failure("cancel", answer)
+
+    def _as_researcher(self, wrapper: str, unix_account: str, body: dict[str, object]) -> Answer:
+        if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", unix_account):
+            # sudo reads #0 as a uid; a name that begins with a dash would be an option.
+            return Answer(_REFUSED_BY_WRAPPER, "", f"saola-{wrapper}: user: {unix_account!r} is no unix account")
+        vector = [self.sudo, "-n", "-u", unix_account, "--", f"{self.wrappers_dir}/{wrapper}"]
+        return self.programs.ask_vector(vector, timeout_s=WRAPPER_TIMEOUT_S, stdin=json.dumps(body))
+
+    def job_cancel_as_admin(self, *, job_id: str, reason: str) -> None:
+        self._note(job_id, reason)
+        answer = self.programs.ask("scancel", job_id)
+        if answer.code and "Invalid job id specified" not in answer.error and "already" not in answer.error:
+            raise failure("scancel", answer)
+
+    def job_hold(self, *, job_id: str, reason: str) -> None:
+        """Its owner cannot release it: the hold is an administrator's."""
+        self._note(job_id, reason)
+        self.programs.read("scontrol", "hold", job_id)
+
+    def job_release(self, *, job_id: str) -> None:
+        self.programs.read("scontrol", "release", job_id)
+
+    def _note(self, job_id: str, reason: str) -> None:
+        """Why, where the owner sees it (scontrol show job). Not worth failing for: the act counts."""
+        words = re.sub(r"[^\w .,:;()/-]", " ", reason)[:200]
+        self.programs.ask("scontrol", "update", f"JobId={job_id}", f"AdminComment={words}")
+
+
+def submitted_job_id(answer: Answer) -> int:
+    """The id that sbatch claims. Raises SubmissionRefused only where nothing can exist, else SubmissionUnknown."""
+    if answer.code == 0:
+        found = re.fullmatch(r"(\d+)(?:;\S*)?", answer.out.strip())
+        if not found:
+            raise SubmissionUnknown(f"sbatch answered {answer.out.strip()[:200]!r}")
+        return int(found[1])
+    words = " ".join(answer.error.split())[:1_000]
+    if answer.code == _REFUSED_BY_WRAPPER and words.startswith("saola-submit:"):
+        _, code, message = (part.strip() for part in words.split(":", 2))
+        raise SubmissionRefused(code, message)
+    if words.startswith("sudo:") and "sbatch:" not in words:
+        raise SubmissionRefused("invalid_user", words)
+    for text, code in REFUSALS:
+        if text in words:
+            raise SubmissionRefused(code, _plain(words))
+    raise SubmissionUnknown(words or f"sbatch ended with status {answer.code}")
+
+
+def _plain(words: str) -> str:
+    """Slurm's words without the program's name before each of them."""
+    return re.sub(r"sbatch: (?:error: )?", "", words).strip()

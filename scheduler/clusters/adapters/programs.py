@@ -1,0 +1,128 @@
+"""Running Slurm's programs: argument vectors, a clean environment, timeouts, typed errors. No shell anywhere."""
+
+import codecs
+import secrets
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from scheduler.clusters.adapters.protocol import ClusterError, ClusterUnreachable
+
+# Above the 9 s that a client takes to give a dead slurmctld up, and the 10 s (MessageTimeout) of a hung one. A hung
+# slurmdbd keeps sacctmgr waiting for ever.
+READ_TIMEOUT_S = 30
+STREAM_TIMEOUT_S = 600  # sacct over a wide window, read as it comes
+_CHUNK_BYTES = 65_536
+_UNREACHABLE = (
+    "Unable to contact slurm controller",
+    "Connection refused",
+    "Connection timed out",
+    "Problem talking to the database",
+    "Socket timed out",
+    "Zero Bytes were transmitted",
+    "Slurm backup controller in standby mode",
+    "Munge encode failed",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    code: int
+    out: str
+    error: str
+
+
+@dataclass(frozen=True)
+class Programs:
+    """Slurm's programs on this host, as the process's own user. Nothing of the portal's environment reaches them."""
+
+    slurm_conf: str
+    bin_dir: str = "/usr/bin"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "PATH": "/usr/bin:/bin",
+            "LANG": "C.UTF-8",
+            "TZ": "UTC",  # Slurm prints naive local times
+            "SLURM_CONF": self.slurm_conf,
+            "SLURM_TIME_FORMAT": "standard",
+            "SLURM_BITSTR_LEN": "0",  # the whole list of an array's tasks, not its first 64 characters
+        }
+
+    def ask(self, program: str, *arguments: str, timeout_s: float = READ_TIMEOUT_S, stdin: str | None = None) -> Answer:
+        """Runs it to its end. Raises ClusterUnreachable after the timeout, ClusterError where it cannot be started."""
+        return self.ask_vector([f"{self.bin_dir}/{program}", *arguments], timeout_s=timeout_s, stdin=stdin)
+
+    def ask_vector(self, vector: Sequence[str], *, timeout_s: float, stdin: str | None = None) -> Answer:
+        try:
+            done = subprocess.run(
+                vector,
+                input=(stdin or "").encode(),
+                capture_output=True,
+                timeout=timeout_s,
+                env=self.environment,
+                cwd="/",
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise ClusterUnreachable(f"{vector[0]} did not answer within {timeout_s:.0f} s") from error
+        except OSError as error:
+            raise ClusterError(f"{vector[0]} cannot be run: {error.strerror}") from error
+        return Answer(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+
+    def read(self, program: str, *arguments: str, timeout_s: float = READ_TIMEOUT_S) -> str:
+        """Standard output of a call that must succeed. Raises ClusterUnreachable or ClusterError with Slurm's words."""
+        answer = self.ask(program, *arguments, timeout_s=timeout_s)
+        if answer.code:
+            raise failure(program, answer)
+        return answer.out
+
+    def stream(self, program: str, *arguments: str, timeout_s: float = STREAM_TIMEOUT_S) -> Iterator[str]:
+        """Standard output in pieces as it comes. What was read before an error may be used: the error still comes."""
+        with tempfile.TemporaryFile() as errors:
+            try:
+                process = subprocess.Popen(
+                    [f"{self.bin_dir}/{program}", *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=errors,
+                    env=self.environment,
+                    cwd="/",
+                    bufsize=0,  # a read returns what there is
+                )
+            except OSError as error:
+                raise ClusterError(f"{program} cannot be run: {error.strerror}") from error
+            watch = threading.Timer(timeout_s, process.kill)
+            watch.daemon = True
+            watch.start()
+            try:
+                assert process.stdout is not None
+                decoder = codecs.getincrementaldecoder("utf-8")("replace")
+                while piece := process.stdout.read(_CHUNK_BYTES):
+                    yield decoder.decode(piece)
+                code = process.wait()
+            finally:  # also where the reader stops early
+                watch.cancel()
+                process.kill()
+                process.wait()
+                assert process.stdout is not None
+                process.stdout.close()
+            if code:
+                errors.seek(0)
+                raise failure(program, Answer(code, "", errors.read(2_000).decode(errors="replace")))
+
+
+def separator() -> str:
+    """A field separator that no job's name or comment can hold: it is made up for this call."""
+    return f"\x1f{secrets.token_hex(8)}\x1f"
+
+
+def failure(program: str, answer: Answer) -> ClusterError:
+    words = " ".join((answer.error or answer.out).split())[:500]
+    message = f"{program}: {words or f'ended with status {answer.code}'}"
+    if answer.code < 0 or any(text in words for text in _UNREACHABLE):
+        return ClusterUnreachable(message)
+    return ClusterError(message)
