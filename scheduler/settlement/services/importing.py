@@ -7,9 +7,8 @@ all of them, whatever their number. Nothing is written when anything fails.
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime, tzinfo
+from datetime import tzinfo
 from typing import Any
-from uuid import uuid5
 
 from django.db import connection, transaction
 
@@ -17,8 +16,8 @@ from portal.clock import centre_date, now
 from portal.people.models import Organisation, Project
 from portal.people.services import organisation_create, project_create
 from quotas.allocations.models import Allocation
-from quotas.allocations.services import Charge, correction_book, imported_charges_book, voucher_award
-from quotas.programmes.models import Programme
+from quotas.allocations.services import correction_book, imported_grant, voucher_award
+from quotas.ledger.services import Entry, accounts_lock, transfers_import
 from quotas.programmes.services import imported_programme_ensure
 from scheduler.clusters.models import Cluster
 from scheduler.settlement.models import ImportedAccount, Record
@@ -69,7 +68,9 @@ _SUMS = """
      WHERE gpus * elapsed_s > 0 GROUP BY project_id, gpu_type ORDER BY project_id, gpu_type
 """
 _MAP_ALLOCATIONS = """
-    CREATE TEMPORARY TABLE import_allocation (project_id bigint, gpu_type text, allocation_id bigint) ON COMMIT DROP
+    CREATE TEMPORARY TABLE import_allocation (
+        project_id bigint, gpu_type text, allocation_id bigint, debit_id bigint, credit_id bigint
+    ) ON COMMIT DROP
 """
 _INSERT_RECORDS = """
     INSERT INTO settlement_record (
@@ -83,7 +84,7 @@ _INSERT_RECORDS = """
 """
 _CHARGES = """
     DECLARE import_charge NO SCROLL CURSOR FOR
-    SELECT charge, allocation_id, gpus * elapsed_s, job_id, state, ended_at
+    SELECT charge, debit_id, credit_id, gpus * elapsed_s, job_id, state, ended_at
       FROM import_line JOIN import_account USING (account) JOIN import_allocation USING (project_id, gpu_type)
      WHERE gpus * elapsed_s > 0
 """
@@ -145,6 +146,7 @@ def history_import(
         cursor.execute(_INSERT_RECORDS, [cluster.pk, now()])
         done.new = cursor.rowcount
         _charges_book(cursor, cluster, done, actor, progress)
+        cursor.execute("CLOSE import_charge; DROP TABLE import_line, import_account, import_allocation")
     return done
 
 
@@ -160,46 +162,32 @@ def _counted(lines: Iterable[Line | str], done: Imported) -> Iterator[Line]:
 def _changed_book(rows: list[Any], done: Imported, actor: str) -> None:
     """A record that an earlier dump showed otherwise: one correction each; there are few."""
     for pk, state, started_at, ended_at, elapsed_s, gpus in rows:
-        record = Record.objects.select_for_update().get(pk=pk)
+        record = (
+            Record.objects.select_related("allocation__voucher__programme").select_for_update(of=["self"]).get(pk=pk)
+        )
         difference = gpus * elapsed_s - record.gpu_seconds
-        if record.allocation_id is None:
+        if record.allocation is None:
             # It had no GPU and now has some: of which type, and so of which allocation, its first line did not say.
             done.skipped[GPUS_APPEARED] += 1
             continue
+        if difference > 0:
+            imported_grant(allocation=record.allocation, amount_gpu_seconds=difference, actor=actor)
         record.revision += 1
-        _difference_book(record, difference, ended_at, actor)
+        correction_book(
+            allocation_id=record.allocation_id,
+            record_charge_id=record.charge,
+            revision=record.revision,
+            difference_gpu_seconds=difference,
+            event_at=ended_at,
+            reason=f"slurm {record.job_id} changed (imported)",
+            actor=actor,
+        )
         done.changed += 1
         done.charged_gpu_seconds[record.gpu_type] += difference
         record.state, record.started_at, record.ended_at, record.elapsed_s = state, started_at, ended_at, elapsed_s
         record.gpus, record.gpu_seconds, record.charged_gpu_seconds = gpus, gpus * elapsed_s, gpus * elapsed_s
         record.read_at = now()
         record.save()
-
-
-def _difference_book(record: Record, difference_gpu_seconds: int, event_at: datetime, actor: str) -> None:
-    assert record.allocation_id is not None
-    reason = f"slurm {record.job_id} changed (imported)"
-    if difference_gpu_seconds < 0:
-        correction_book(
-            allocation_id=record.allocation_id,
-            record_charge_id=record.charge,
-            revision=record.revision,
-            difference_gpu_seconds=difference_gpu_seconds,
-            event_at=event_at,
-            reason=reason,
-            actor=actor,
-        )
-        return
-    # More history: granted and charged together, like the first of it.
-    more = Charge(
-        charge_id=uuid5(record.charge, f"imported/{record.revision}"),
-        allocation_id=record.allocation_id,
-        gpu_seconds=difference_gpu_seconds,
-        hold_id=None,
-        event_at=event_at,
-        reason=reason,
-    )
-    imported_charges_book(charges=[more], actor=actor)
 
 
 def _accounts_map(cursor: Any, cluster: Cluster, create_missing: bool, done: Imported, actor: str) -> None:
@@ -236,44 +224,39 @@ def _project_create(account: str, actor: str) -> Project:
 
 
 def _allocations_map(cursor: Any, cluster: Cluster, done: Imported, actor: str) -> None:
-    """For each project and GPU type with something to charge the one imported allocation that takes it."""
+    """For each project and GPU type an imported allocation, granted exactly what is about to be charged to it."""
     cursor.execute(_SUMS)
     sums = cursor.fetchall()
     programme = imported_programme_ensure(gpu_types=sorted({row[1] for row in sums}), actor=actor) if sums else None
     cursor.execute(_MAP_ALLOCATIONS)
     rows = []
     for project_id, gpu_type, amount_gpu_seconds, first_at, last_at in sums:
-        known = Allocation.objects.filter(
-            project=project_id, cluster=cluster.name, gpu_type=gpu_type, imported=True
-        ).first()
-        if known is None:
+        imported = Allocation.objects.filter(project=project_id, cluster=cluster.name, gpu_type=gpu_type, imported=True)
+        allocation = imported.select_related("voucher__programme").first()
+        if allocation is not None:
+            imported_grant(allocation=allocation, amount_gpu_seconds=amount_gpu_seconds, actor=actor)
+        else:
             assert programme is not None
-            dates = sorted([centre_date(first_at), centre_date(last_at)])
-            known = _allocation_create(project_id, cluster, gpu_type, dates, programme, actor)
-        rows.append((project_id, gpu_type, known.pk))
+            project = Project.objects.select_related("organisation").get(pk=project_id)
+            allocation = voucher_award(
+                organisation=project.organisation,
+                project=project,
+                programme=programme,
+                gpu_type=gpu_type,
+                amount_gpu_seconds=amount_gpu_seconds,
+                cluster=cluster.name,
+                starts_on=centre_date(first_at),
+                ends_on=max(centre_date(first_at), centre_date(last_at)),
+                actor=actor,
+                imported=True,
+            )
+        rows.append((project_id, gpu_type, allocation.pk, allocation.account_id, allocation.consumed_account_id))
         done.charged_gpu_seconds[gpu_type] += amount_gpu_seconds
     with cursor.copy("COPY import_allocation FROM STDIN") as copy:
         for row in rows:
             copy.write_row(row)
-
-
-def _allocation_create(
-    project_id: int, cluster: Cluster, gpu_type: str, dates: list[date], programme: Programme, actor: str
-) -> Allocation:
-    """Born closed and empty: what is charged to it is granted with the charges."""
-    project = Project.objects.select_related("organisation").get(pk=project_id)
-    return voucher_award(
-        organisation=project.organisation,
-        project=project,
-        programme=programme,
-        gpu_type=gpu_type,
-        amount_gpu_seconds=0,
-        cluster=cluster.name,
-        starts_on=dates[0],
-        ends_on=dates[1],
-        actor=actor,
-        imported=True,
-    )
+    # Several batches follow in this transaction: all locks first, in the ledger's order.
+    accounts_lock(account_ids=[account for row in rows for account in row[3:]])
 
 
 def _charges_book(cursor: Any, cluster: Cluster, done: Imported, actor: str, progress: Progress) -> None:
@@ -284,17 +267,17 @@ def _charges_book(cursor: Any, cluster: Cluster, done: Imported, actor: str, pro
         rows = cursor.fetchall()
         if not rows:
             return
-        charges = [
-            Charge(
-                charge_id=charge,
-                allocation_id=allocation_id,
-                gpu_seconds=amount_gpu_seconds,
-                hold_id=None,
-                event_at=ended_at,
+        entries = (
+            Entry.direct(
+                id=charge,
+                debit=debit_id,
+                credit=credit_id,
+                amount=amount_gpu_seconds,
                 reason=f"slurm {cluster.name} {job_id} {state} (imported)",
+                event_at=ended_at,
             )
-            for charge, allocation_id, amount_gpu_seconds, job_id, state, ended_at in rows
-        ]
-        imported_charges_book(charges=charges, actor=actor)
+            for charge, debit_id, credit_id, amount_gpu_seconds, job_id, state, ended_at in rows
+        )
+        transfers_import(rows=entries, booked_at=now(), actor=actor)
         booked += len(rows)
         progress("charging", booked, done.new)
