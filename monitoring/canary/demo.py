@@ -20,7 +20,7 @@ from portal.people.models import CentreRole, Membership, Organisation, User
 from portal.people.services import centre_role_grant, membership_add, organisation_create, user_create
 from quotas.programmes.models import Programme
 from quotas.programmes.services import programme_create
-from scheduler.clusters.models import Cluster
+from scheduler.clusters.services import cluster_register
 
 ACTOR = "demo"
 PROGRAMME = "ai-2026"
@@ -82,9 +82,7 @@ def _person(name: str) -> User:
 
 
 def _demo_create() -> list[dict[str, str]]:
-    Cluster.objects.get_or_create(
-        name=settings.CLUSTERS[0], defaults={"title": "Cụm máy mô phỏng (demo)", "created_at": now()}
-    )
+    cluster_register(name=settings.CLUSTERS[0], title="Cụm máy mô phỏng (demo)")
     for slug, name, kind, tax_code in ORGANISATIONS:
         organisation_create(
             name=name,
