@@ -66,9 +66,8 @@ ERRORS: dict[str, type[LedgerError]] = {
     "ledger_transfer_void_whole_hold": InvalidEntry,
     "ledger_transfer_kind": InvalidEntry,
     "ledger_transfer_amount": InvalidEntry,
+    "ledger_transfer_expires": InvalidEntry,
     "ledger_transfer_two_accounts": InvalidEntry,
-    "ledger_transfer_resolves_kind": InvalidEntry,
-    "ledger_transfer_expires_kind": InvalidEntry,
 }
 
 # PostgreSQL shows the row that failed as "(id, …, four totals)", in every language of its messages.

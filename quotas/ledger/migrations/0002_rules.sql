@@ -11,48 +11,34 @@
 --   INSERT INTO ledger_account (unit, kind, owner, may_overdraw, debits_pending, debits_posted, credits_pending,
 --     credits_posted) VALUES ('gpu:h100', 'source', 'demo', true, 0, 0, 0, 0), ('gpu:h100', 'pool', 'demo', false, 0, 0, 0, 0)
 --     RETURNING id, kind;                                                        -- say 1 and 2
---   SELECT * FROM ledger_book('[{"id": "5a01a000-0000-4000-8000-000000000001", "kind": "direct", "debit_id": 1,
+--   SELECT ledger_book('[{"id": "5a01a000-0000-4000-8000-000000000001", "kind": "direct", "debit_id": 1,
 --     "credit_id": 2, "amount": 3600, "reason": "budget", "event_at": "2026-01-01T00:00:00Z"}]',
 --     NULL, '2026-01-01T00:00:00Z', 'psql');
 --   SELECT * FROM ledger_account;                             -- 3600 debited from the source, credited to the pool
---   the same ledger_book again                                -- answers the same row, moves nothing
+--   the same ledger_book again                                -- answers 0: nothing new, nothing moved
 --   UPDATE ledger_transfer SET amount = 1;                    -- ERROR: UPDATE on ledger_transfer is refused
 
 
 -- 1. What a transfer does ------------------------------------------------------------------------------------------
 
--- Fires once per INSERT statement with all its rows. A broken rule is raised under a constraint's name, as a CHECK
--- would be, because that name is what the application turns into a typed error.
-CREATE FUNCTION ledger_apply() RETURNS trigger LANGUAGE plpgsql AS $$
-DECLARE
-    broken record;
+-- A broken rule is raised under a constraint's name, as a CHECK would be, because that name is what the application turns
+-- into a typed error. It answers a number only so that it can stand in an expression.
+CREATE FUNCTION ledger_broken(rule text, transfer_id uuid) RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
-    -- The references have no foreign keys: this look-up is their check, and nothing that is referred to can go away.
-    SELECT n.id, rule.name INTO broken
-      FROM inserted n
-      LEFT JOIN ledger_account debit  ON debit.id = n.debit_id
-      LEFT JOIN ledger_account credit ON credit.id = n.credit_id
-      LEFT JOIN ledger_transfer hold  ON hold.id = n.resolves_id,
-      LATERAL (SELECT CASE
-          WHEN debit.id IS NULL OR credit.id IS NULL                   THEN 'ledger_transfer_account'
-          WHEN debit.unit <> credit.unit                               THEN 'ledger_transfer_unit'
-          WHEN n.resolves_id IS NULL                                   THEN NULL
-          WHEN hold.id IS NULL OR hold.kind <> 'hold'                  THEN 'ledger_transfer_hold'
-          WHEN (n.debit_id, n.credit_id) <> (hold.debit_id, hold.credit_id)
-                                                                       THEN 'ledger_transfer_same_accounts'
-          WHEN n.kind = 'post' AND n.amount > hold.amount              THEN 'ledger_transfer_post_within_hold'
-          WHEN n.kind = 'void' AND n.amount <> hold.amount             THEN 'ledger_transfer_void_whole_hold'
-      END AS name) rule
-     WHERE rule.name IS NOT NULL
-     LIMIT 1;
-    IF FOUND THEN
-        RAISE EXCEPTION 'transfer % violates %', broken.id, broken.name
-            USING ERRCODE = 'check_violation', CONSTRAINT = broken.name, TABLE = TG_TABLE_NAME;
-    END IF;
+    RAISE EXCEPTION 'transfer % breaks %', transfer_id, rule
+        USING ERRCODE = 'check_violation', CONSTRAINT = rule, TABLE = 'ledger_transfer';
+END $$;
 
-    -- pending: a hold adds its amount, a post and a void take the whole hold away again.
-    -- posted:  a direct and a post add their amount.
-    -- One UPDATE per account and batch; the CHECK on the balance sees the batch as a whole.
+-- Fires once per INSERT statement with all its rows, and is one statement itself: rules and totals share their look-ups.
+--   freed    what a post or void takes away from pending: the whole hold.
+--   pending  a hold adds its amount; a post and a void free it.
+--   posted   a direct and a post add their amount.
+-- One UPDATE per account and batch: the CHECK on the balance sees the batch as a whole. The look-ups of the accounts and
+-- of the hold stand for foreign keys: nothing that is referred to can ever go away. The rules on a single row stand
+-- here and not in CHECKs because PostgreSQL reads a CHECK anew from its text for every statement, which cost as much as
+-- the insert itself.
+CREATE FUNCTION ledger_apply() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
     UPDATE ledger_account account
        SET debits_pending  = account.debits_pending  + moved.debits_pending,
            debits_posted   = account.debits_posted   + moved.debits_posted,
@@ -65,10 +51,28 @@ BEGIN
                sum(side.credits_pending)::bigint AS credits_pending,
                sum(side.credits_posted)::bigint  AS credits_posted
           FROM inserted n
-          LEFT JOIN ledger_transfer hold ON hold.id = n.resolves_id,
-          LATERAL (SELECT
-              CASE n.kind WHEN 'hold' THEN n.amount WHEN 'direct' THEN 0 ELSE -hold.amount END AS pending,
-              CASE WHEN n.kind IN ('direct', 'post') THEN n.amount ELSE 0 END AS posted) change,
+          LEFT JOIN ledger_account debit  ON debit.id = n.debit_id
+          LEFT JOIN ledger_account credit ON credit.id = n.credit_id
+          LEFT JOIN ledger_transfer hold  ON hold.id = n.resolves_id,
+          LATERAL (SELECT CASE
+              WHEN n.amount < 0 OR n.amount = 0 AND n.kind <> 'post' THEN ledger_broken('ledger_transfer_amount', n.id)
+              WHEN n.debit_id = n.credit_id                   THEN ledger_broken('ledger_transfer_two_accounts', n.id)
+              WHEN debit.id IS NULL OR credit.id IS NULL      THEN ledger_broken('ledger_transfer_account', n.id)
+              WHEN debit.unit <> credit.unit                  THEN ledger_broken('ledger_transfer_unit', n.id)
+              WHEN n.expires_at IS NOT NULL AND n.kind <> 'hold'
+                                                              THEN ledger_broken('ledger_transfer_expires', n.id)
+              WHEN n.resolves_id IS NULL AND n.kind IN ('direct', 'hold')     THEN 0
+              WHEN n.resolves_id IS NULL OR n.kind NOT IN ('post', 'void')
+                                                              THEN ledger_broken('ledger_transfer_kind', n.id)
+              WHEN hold.id IS NULL OR hold.kind <> 'hold'     THEN ledger_broken('ledger_transfer_hold', n.id)
+              WHEN n.debit_id <> hold.debit_id OR n.credit_id <> hold.credit_id
+                                                              THEN ledger_broken('ledger_transfer_same_accounts', n.id)
+              WHEN n.kind = 'post' AND n.amount > hold.amount THEN ledger_broken('ledger_transfer_post_within_hold', n.id)
+              WHEN n.kind = 'void' AND n.amount <> hold.amount
+                                                              THEN ledger_broken('ledger_transfer_void_whole_hold', n.id)
+              ELSE hold.amount END AS freed) rule,
+          LATERAL (SELECT CASE WHEN n.kind = 'hold' THEN n.amount ELSE 0 END - rule.freed AS pending,
+                          CASE WHEN n.kind IN ('direct', 'post') THEN n.amount ELSE 0 END AS posted) change,
           LATERAL (VALUES
               (n.debit_id,  change.pending, change.posted, 0, 0),
               (n.credit_id, 0, 0, change.pending, change.posted)
@@ -99,15 +103,29 @@ CREATE TRIGGER ledger_transfer_append_only BEFORE UPDATE OR DELETE OR TRUNCATE O
 CREATE TRIGGER ledger_account_permanent BEFORE DELETE OR TRUNCATE ON ledger_account
     FOR EACH STATEMENT EXECUTE FUNCTION ledger_refuse('accounts are permanent');
 
--- Depth 0 is a statement that someone typed; ledger_apply's own UPDATE runs inside a trigger, at depth 1.
-CREATE TRIGGER ledger_account_totals_by_transfer BEFORE UPDATE ON ledger_account
-    FOR EACH STATEMENT WHEN (pg_trigger_depth() = 0)
-    EXECUTE FUNCTION ledger_refuse('totals move by transfers only, and nothing else of an account changes');
+-- Depth 1 is this trigger under a statement that someone typed; ledger_apply's own UPDATE comes at depth 2.
+-- (Asked here and not in a WHEN clause, which is read anew for every statement and costs more than the rest.)
+CREATE FUNCTION ledger_refuse_by_hand() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF pg_trigger_depth() = 1 THEN
+        RAISE EXCEPTION '% on % is refused: %', TG_OP, TG_TABLE_NAME, TG_ARGV[0]
+            USING ERRCODE = 'restrict_violation', CONSTRAINT = TG_NAME, TABLE = TG_TABLE_NAME;
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER ledger_account_totals_by_transfer BEFORE UPDATE ON ledger_account FOR EACH STATEMENT
+    EXECUTE FUNCTION ledger_refuse_by_hand('totals move by transfers only, and nothing else of an account changes');
 
 CREATE TRIGGER ledger_account_begins_empty BEFORE INSERT ON ledger_account
     FOR EACH ROW WHEN (NEW.debits_pending <> 0 OR NEW.debits_posted <> 0
                        OR NEW.credits_pending <> 0 OR NEW.credits_posted <> 0)
     EXECUTE FUNCTION ledger_refuse('an account begins with zero in all four totals');
+
+-- What funds the pools, what the centre bears, what an organisation owes. A kind never changes, so this is asked once.
+CREATE TRIGGER ledger_account_may_overdraw BEFORE INSERT ON ledger_account
+    FOR EACH ROW WHEN (NEW.may_overdraw AND NEW.kind NOT IN ('source', 'overrun', 'contribution'))
+    EXECUTE FUNCTION ledger_refuse('only source, overrun and contribution may overdraw');
 
 
 -- 3. The one way in ------------------------------------------------------------------------------------------------
@@ -125,19 +143,35 @@ CREATE FUNCTION ledger_lock(account_ids bigint[]) RETURNS SETOF ledger_account
     LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp
     AS $$ SELECT * FROM ledger_account WHERE id = ANY (account_ids) ORDER BY id FOR UPDATE $$;
 
--- Lock all accounts of the batch, then insert. Answers how many are new: what is stored already is left as it is.
--- Each statement sees what was committed before it began (READ COMMITTED), so after the locks a concurrent replay of
--- the same entries finds the other one's rows.
+-- Complete the entries from their holds, lock all accounts of the batch, insert. Answers how many were new: what is
+-- stored already is left as it is. Each statement sees what was committed before it began (READ COMMITTED), so after
+-- the locks a concurrent replay of the same entries finds the other one's rows.
 CREATE FUNCTION ledger_entries_book(entries ledger_entry[], booked_at timestamptz, actor text)
     RETURNS bigint LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
+    entry ledger_entry;
+    hold ledger_transfer;
+    account_ids bigint[];
     new_count bigint;
     other_id uuid;
 BEGIN
-    PERFORM FROM ledger_account
-      WHERE id IN (SELECT debit_id FROM unnest(entries) UNION SELECT credit_id FROM unnest(entries))
-      ORDER BY id FOR UPDATE;
+    FOR i IN 1 .. cardinality(entries) LOOP
+        entry := entries[i];
+        IF entry.resolves_id IS NOT NULL THEN
+            SELECT * INTO hold FROM ledger_transfer WHERE id = entry.resolves_id;
+            IF NOT FOUND THEN
+                PERFORM ledger_broken('ledger_transfer_hold', entry.id);
+            END IF;
+            entry.debit_id := hold.debit_id;
+            entry.credit_id := hold.credit_id;
+            entry.amount := coalesce(entry.amount, hold.amount);
+            entries[i] := entry;
+        END IF;
+        account_ids := account_ids || entry.debit_id || entry.credit_id;
+    END LOOP;
+
+    PERFORM FROM ledger_account WHERE id = ANY (account_ids) ORDER BY id FOR UPDATE;
 
     INSERT INTO ledger_transfer
         (id, kind, debit_id, credit_id, amount, resolves_id, batch, reason, event_at, booked_at, expires_at, actor)
@@ -163,59 +197,40 @@ BEGIN
     RETURN new_count;
 END $$;
 
--- A batch of entries as a JSON array of objects with ledger_entry's fields; answers the stored rows.
--- A batch that is not given a name bears the id of its first entry, so that a replay bears the same.
-CREATE FUNCTION ledger_book(given jsonb, batch uuid, booked_at timestamptz, actor text)
-    RETURNS SETOF ledger_transfer LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
-#variable_conflict use_column
-DECLARE
-    entries ledger_entry[];
-    unknown_hold uuid;
+-- The settings of the next two functions: everything here is found by its key, however large the tables are, and a
+-- plan is made once a session. Left alone, the planner reads a whole table while it is small, and keeps doing so.
+
+-- A batch of entries as a JSON array of objects with ledger_entry's fields; answers how many were new.
+CREATE FUNCTION ledger_book(given jsonb, booked_at timestamptz, actor text)
+    RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = public, pg_temp SET plan_cache_mode = force_generic_plan
+    SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 BEGIN
-    SELECT array_agg(ROW(e.id, e.kind, coalesce(e.debit_id, hold.debit_id), coalesce(e.credit_id, hold.credit_id),
-                         coalesce(e.amount, hold.amount), e.resolves_id,
-                         coalesce(ledger_book.batch, (given -> 0 ->> 'id')::uuid),
-                         e.reason, e.event_at, e.expires_at)::ledger_entry),
-           min(e.resolves_id::text) FILTER (WHERE hold.id IS NULL)::uuid
-      INTO entries, unknown_hold
-      FROM jsonb_populate_recordset(NULL::ledger_entry, given) e
-      LEFT JOIN ledger_transfer hold ON hold.id = e.resolves_id;
-    IF unknown_hold IS NOT NULL THEN
-        RAISE EXCEPTION 'there is no hold %', unknown_hold USING
-            ERRCODE = 'check_violation', CONSTRAINT = 'ledger_transfer_hold', TABLE = 'ledger_transfer';
-    END IF;
-    PERFORM ledger_entries_book(entries, booked_at, actor);
-    RETURN QUERY SELECT * FROM ledger_transfer WHERE id IN (SELECT id FROM unnest(entries));
+    RETURN ledger_entries_book(ARRAY(SELECT e FROM jsonb_populate_recordset(NULL::ledger_entry, given) e),
+                               booked_at, actor);
 END $$;
 
 -- The same for many rows: they were copied into ledger_staging under an import's id, in the same transaction. Answers
 -- how many were new. Unlogged: staged rows are worth nothing after a crash, their transaction is gone with them.
 CREATE UNLOGGED TABLE ledger_staging (
     import_id uuid NOT NULL,
-    id uuid NOT NULL, kind text NOT NULL, debit_id bigint, credit_id bigint, amount bigint, resolves_id uuid,
-    batch uuid NOT NULL, reason text NOT NULL, event_at timestamptz NOT NULL, expires_at timestamptz
+    id uuid, kind text, debit_id bigint, credit_id bigint, amount bigint, resolves_id uuid, batch uuid,
+    reason text, event_at timestamptz, expires_at timestamptz
 );
 CREATE INDEX ledger_staging_import ON ledger_staging (import_id);
 
 CREATE FUNCTION ledger_import(import_id uuid, booked_at timestamptz, actor text)
-    RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = public, pg_temp SET plan_cache_mode = force_generic_plan
+    SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 #variable_conflict use_column
 DECLARE
     entries ledger_entry[];
-    unknown_hold uuid;
 BEGIN
     WITH staged AS (DELETE FROM ledger_staging WHERE import_id = ledger_import.import_id RETURNING *)
-    SELECT coalesce(array_agg(ROW(e.id, e.kind, coalesce(e.debit_id, hold.debit_id),
-                                  coalesce(e.credit_id, hold.credit_id), coalesce(e.amount, hold.amount),
-                                  e.resolves_id, e.batch, e.reason, e.event_at, e.expires_at)::ledger_entry), '{}'),
-           min(e.resolves_id::text) FILTER (WHERE hold.id IS NULL)::uuid
-      INTO entries, unknown_hold
-      FROM staged e
-      LEFT JOIN ledger_transfer hold ON hold.id = e.resolves_id;
-    IF unknown_hold IS NOT NULL THEN
-        RAISE EXCEPTION 'there is no hold %', unknown_hold USING
-            ERRCODE = 'check_violation', CONSTRAINT = 'ledger_transfer_hold', TABLE = 'ledger_transfer';
-    END IF;
+    SELECT coalesce(array_agg(ROW(id, kind, debit_id, credit_id, amount, resolves_id, batch, reason, event_at,
+                                  expires_at)::ledger_entry), '{}')
+      INTO entries FROM staged;
     RETURN ledger_entries_book(entries, booked_at, actor);
 END $$;
 
@@ -225,7 +240,7 @@ END $$;
 -- The processes' roles are members of saola_app, which gets rights on every new table by default privileges. Here it
 -- keeps SELECT, the making of (empty) accounts, and the functions above, which run with their owner's rights.
 -- A database without that role (a developer's own) has only its owner, whom the triggers stop as well.
-REVOKE ALL ON FUNCTION ledger_lock(bigint[]), ledger_book(jsonb, uuid, timestamptz, text),
+REVOKE ALL ON FUNCTION ledger_lock(bigint[]), ledger_book(jsonb, timestamptz, text),
     ledger_import(uuid, timestamptz, text), ledger_entries_book(ledger_entry[], timestamptz, text) FROM PUBLIC;
 DO $$
 BEGIN
@@ -234,7 +249,7 @@ BEGIN
         GRANT SELECT ON ledger_transfer TO saola_app;
         GRANT SELECT, INSERT ON ledger_account TO saola_app;
         GRANT INSERT ON ledger_staging TO saola_app;
-        GRANT EXECUTE ON FUNCTION ledger_lock(bigint[]), ledger_book(jsonb, uuid, timestamptz, text),
+        GRANT EXECUTE ON FUNCTION ledger_lock(bigint[]), ledger_book(jsonb, timestamptz, text),
             ledger_import(uuid, timestamptz, text) TO saola_app;
     END IF;
 END $$;
