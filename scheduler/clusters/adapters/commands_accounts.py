@@ -98,8 +98,7 @@ class AccountCommands:
         self._change(["modify", "user", "where", *self._association(account, user, partition), "set", *fields])
 
     def _association(self, account: str, user: str, partition: str) -> list[str]:
-        if not partition:  # without a partition sacctmgr would take all of them
-            raise ValueError("an association of ours is bound to a partition")
+        # An empty partition= names the association without one, not all of them (tried).
         return [f"name={user}", f"account={account}", f"partition={partition}", f"cluster={self.cluster}"]
 
     def qos_create(self, *, name: str, description: str) -> None:
