@@ -56,6 +56,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.humanize",
     "django.contrib.postgres",
+    "django.forms",
     "allauth",
     "allauth.account",
     "pgtrigger",
@@ -146,6 +147,8 @@ ACCOUNT_ADAPTER = "portal.people.adapter.AccountAdapter"
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 ACCOUNT_LOGOUT_REDIRECT_URL = "/"
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # a reset for an unknown address sends nothing
 
 # --- language and time --------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "vi"
@@ -162,6 +165,7 @@ CLUSTER_CYCLE_S = env.int("CLUSTER_CYCLE_S", 30)
 SLURM = env.json("SLURM", default={})  # per cluster: slurm_conf, bin_dir, wrappers_dir, sudo, researchers_group
 PROMETHEUS_URL = env("PROMETHEUS_URL", default="")
 METRICS_TOKEN = env("METRICS_TOKEN", default="")
+CONTACT_EMAIL = env("CONTACT_EMAIL", default="")  # where an organisation without an account asks for one
 CELERY_BROKER_URL = REDIS_URL
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True  # every task here is idempotent: its truth lies in PostgreSQL
@@ -173,17 +177,29 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # Redis may be away for any time
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.2}
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULE = {
-    "outbox-relay": {"task": "portal.outbox.tasks.relay", "schedule": 5.0, "options": {"expires": 5}},
-} | {
-    f"cluster-cycle-{name}": {
-        "task": "scheduler.settlement.tasks.cluster_cycle",
-        "args": [name],
-        "schedule": float(CLUSTER_CYCLE_S),
-        "options": {"queue": f"cluster.{name}", "expires": CLUSTER_CYCLE_S},
+CELERY_BEAT_SCHEDULE = (
+    {
+        "outbox-relay": {"task": "portal.outbox.tasks.relay", "schedule": 5.0, "options": {"expires": 5}},
     }
-    for name in CLUSTERS
-}
+    | {
+        f"heartbeat-{queue}": {
+            "task": "portal.web.tasks.heartbeat",
+            "args": [queue],
+            "schedule": 10.0,
+            "options": {"queue": queue, "expires": 10},
+        }
+        for queue in ["default", *(f"cluster.{name}" for name in CLUSTERS)]
+    }
+    | {
+        f"cluster-cycle-{name}": {
+            "task": "scheduler.settlement.tasks.cluster_cycle",
+            "args": [name],
+            "schedule": float(CLUSTER_CYCLE_S),
+            "options": {"queue": f"cluster.{name}", "expires": CLUSTER_CYCLE_S},
+        }
+        for name in CLUSTERS
+    }
+)
 
 # --- mail ---------------------------------------------------------------------------------------------------------
 vars().update(env.email("EMAIL_URL", default="consolemail://"))
@@ -218,7 +234,8 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
 }
 SPECTACULAR_SETTINGS = {"TITLE": "Saola", "SWAGGER_UI_DIST": "SIDECAR", "SWAGGER_UI_FAVICON_HREF": "SIDECAR"}
-DJANGO_TABLES2_TEMPLATE = "django_tables2/bootstrap5-responsive.html"
+DJANGO_TABLES2_TEMPLATE = "components/table.html"
+FORM_RENDERER = "portal.web.forms.Renderer"
 SILENCED_SYSTEM_CHECKS: list[str] = []
 
 LOGGING = {

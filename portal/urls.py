@@ -3,9 +3,9 @@
 from django.urls import include, path
 
 urlpatterns = [
-    path("accounts/", include("allauth.account.urls")),
+    path("accounts/", include("portal.people.account_urls")),
     path("", include("portal.web.urls")),
-    path("people/", include("portal.people.urls")),
+    path("", include("portal.people.urls")),
     path("audit/", include("portal.audit.urls")),
     path("applications/", include("quotas.applications.urls")),
     path("allocations/", include("quotas.allocations.urls")),
@@ -14,5 +14,6 @@ urlpatterns = [
     path("settlement/", include("scheduler.settlement.urls")),
     path("reports/", include("monitoring.reports.urls")),
 ]
+handler403 = "portal.web.views.forbidden"
 handler404 = "portal.web.views.not_found"
 handler500 = "portal.web.views.server_error"

@@ -6,14 +6,16 @@ themselves.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import pghistory
 
-from portal.people.models import User
+if TYPE_CHECKING:
+    from portal.people.models import User
 
 
 @contextmanager
-def acting(actor: User | str | None, why: str = "") -> Iterator[None]:
+def acting(actor: "User | str | None", why: str = "") -> Iterator[None]:
     """Changes made inside are recorded as made by `actor` (a person, or a process such as "worker:cluster.local").
 
     An actor or a reason that was already set stays where this one is empty.

@@ -34,3 +34,7 @@ class UnixAccountRefused(PeopleError):
 
 class EmailTaken(PeopleError):
     """Another person has this e-mail address."""
+
+
+class NameMissing(PeopleError):
+    """A person who is new to the portal is added with a name."""

@@ -1,6 +1,6 @@
 """What a person may see. The permission is the fetch: what these do not return does not exist for that person (404)."""
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 
@@ -108,3 +108,29 @@ def person_get_managed(person: Person, pk: int) -> User:
 
 def user_by_email(email: str) -> User | None:
     return User.objects.filter(email__iexact=email.strip()).first()
+
+
+def organisation_people(organisation: Organisation) -> QuerySet[User]:
+    """The organisation's members, by name, each once."""
+    return User.objects.filter(pk__in=organisation.memberships.values("user"), is_active=True)
+
+
+def organisation_projects(person: Person, organisation: Organisation) -> QuerySet[Project]:
+    """Those projects of the organisation that the person may see, with the number of their members."""
+    return (
+        projects_visible(person)
+        .filter(organisation=organisation)
+        .annotate(member_count=Count("memberships__user", distinct=True))
+    )
+
+
+def organisations_list(person: Person, *, query: str = "") -> QuerySet[Organisation]:
+    """The organisations that the person may see, with the number of their members and projects."""
+    organisations = organisations_visible(person).annotate(
+        member_count=Count("memberships__user", distinct=True), project_count=Count("projects", distinct=True)
+    )
+    for word in query.split():
+        organisations = organisations.filter(
+            Q(name__icontains=word) | Q(slug__icontains=word) | Q(tax_code__startswith=word)
+        )
+    return organisations

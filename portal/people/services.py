@@ -12,9 +12,11 @@ from django.utils.translation import gettext_lazy as _
 
 from portal.audit.context import acting
 from portal.clock import now
+from portal.outbox.services import message_write
 from portal.people.errors import (
     EmailTaken,
     LastManager,
+    NameMissing,
     NotAMember,
     SlugTaken,
     UnixAccountRefused,
@@ -30,6 +32,7 @@ from portal.people.models import (
     UnixAccountUse,
     User,
 )
+from portal.people.selectors import user_by_email
 
 Actor = User | str | None
 SLUG_LENGTH = 40
@@ -168,6 +171,27 @@ def membership_add(*, organisation: Organisation, user: User, role: str, actor: 
         return Membership.objects.get_or_create(
             organisation=organisation, user=user, role=Membership.Role(role), defaults={"created_at": now()}
         )[0]
+
+
+def member_invite(
+    *, organisation: Organisation, email: str, full_name: str, role: str, actor: Actor = None
+) -> Membership:
+    """Adds a person by e-mail address. Who is new to the portal gets an account, and a mail that says how to enter.
+
+    Raises NameMissing where the address is new and no name was given.
+    """
+    with transaction.atomic(), acting(actor, "member_invite"):
+        user = user_by_email(email)
+        if user is None:
+            if not full_name.strip():
+                raise NameMissing(_("This person is new to the portal: a name is needed too."), field="full_name")
+            user = user_create(email=email, full_name=full_name, actor=actor)
+            message_write(
+                topic="people.invitation",
+                key=str(user.pk),
+                payload={"user": user.pk, "organisation": organisation.pk},
+            )
+        return membership_add(organisation=organisation, user=user, role=role, actor=actor)
 
 
 def membership_remove(*, organisation: Organisation, user: User, role: str, actor: Actor = None) -> None:

@@ -1,0 +1,62 @@
+// The page's few behaviours: htmx's token, fragments that have nothing to say, dialogs, copying, filters, double clicks.
+(() => {
+  "use strict";
+
+  // htmx carries Django's CSRF token as a header.
+  document.addEventListener("htmx:configRequest", (event) => {
+    const token = document.querySelector('meta[name="csrf-token"]');
+    if (token) event.detail.headers["X-CSRFToken"] = token.content;
+  });
+
+  // A fragment that says "nothing for you" (204) gives its place back.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const fragment = event.detail.elt.closest(".fragment");
+    if (event.detail.xhr.status === 204 && fragment) fragment.remove();
+  });
+
+  // A live page says so when it can no longer reach the portal, and what it shows may be old.
+  const offline = (away) => document.documentElement.classList.toggle("is-offline", away);
+  document.addEventListener("htmx:sendError", () => offline(true));
+  document.addEventListener("htmx:responseError", (event) => offline(event.detail.xhr.status >= 500));
+  document.addEventListener("htmx:afterOnLoad", () => offline(false));
+
+  document.addEventListener("click", (event) => {
+    // <button data-dialog="id"> opens a <dialog>; <button data-close> inside closes it.
+    const opener = event.target.closest("[data-dialog]");
+    if (opener) {
+      const dialog = document.getElementById(opener.dataset.dialog);
+      if (dialog) {
+        event.preventDefault();
+        dialog.showModal();
+      }
+      return;
+    }
+    const closer = event.target.closest("[data-close]");
+    if (closer) closer.closest("dialog").close();
+    // A click beside a dialog closes it, as Escape does.
+    if (event.target.matches("dialog.confirm")) event.target.close();
+    // <button data-copy="text"> copies.
+    const copier = event.target.closest("[data-copy]");
+    if (copier) navigator.clipboard.writeText(copier.dataset.copy).then(() => {
+      copier.textContent = copier.dataset.copied || copier.textContent;
+    });
+  });
+
+  // <select data-submit> sends its form when changed (filters).
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
+  });
+
+  // A form is sent once: a second click waits for the first.
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.method !== "post" || event.defaultPrevented) return;
+    for (const button of form.querySelectorAll('button[type="submit"], button:not([type])')) {
+      setTimeout(() => { button.disabled = true; });
+      setTimeout(() => { button.disabled = false; }, 8000);
+    }
+  });
+  window.addEventListener("pageshow", () => {
+    for (const button of document.querySelectorAll('button[type="submit"]:disabled')) button.disabled = false;
+  });
+})();
