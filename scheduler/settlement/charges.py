@@ -9,15 +9,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID, uuid5
 
+from scheduler.clusters.adapters.parse import UNTYPED_GPU
+
 # Never change it: every charge ever booked is found again by an id made from it.
 RECORD_NAMESPACE = UUID("6f1d3f0c-7a52-5c1e-9a3e-2f0d8f6b41c7")
 
-UNTYPED = "gpu"  # the type of a GPU that nothing names any closer
+UNTYPED = UNTYPED_GPU  # the type of a GPU that nothing names any closer
 OPEN_STATES = frozenset({"PENDING", "RUNNING", "SUSPENDED", "COMPLETING", "CONFIGURING", "REQUEUED_PENDING"})
 # Slurm put the job back into the queue: this run is over, the job is not.
 REQUEUE_STATES = frozenset({"REQUEUED", "PREEMPTED", "NODE_FAIL"})
 
-_GRES = "gres/gpu"
 _JOB_STATE = {
     "PENDING": "pending",
     "CONFIGURING": "pending",
@@ -46,32 +47,6 @@ def charge_id_of_epoch(cluster: str, job_id_raw: int, submit_epoch_s: int) -> UU
     return uuid5(RECORD_NAMESPACE, f"{cluster}/{job_id_raw}/{submit_epoch_s}")
 
 
-def gpus_of_tres(alloc_tres: str) -> dict[str, int]:
-    """GPUs by type in a TRES string as sacct prints AllocTRES. Empty for a record without a GPU.
-
-    A line may carry only the typed counts, only the generic one, or both. The generic one is the sum of all, so it is
-    never added to the typed: what it counts beyond them (a type that AccountingStorageTRES does not track) stays "gpu".
-    Raises ValueError where a count is no whole number.
-    """
-    typed: dict[str, int] = {}
-    generic = 0
-    for part in alloc_tres.split(","):
-        if not part.startswith(_GRES):
-            continue
-        name, _, count = part.partition("=")
-        if name == _GRES:
-            generic = int(count)
-        elif name.startswith(_GRES + ":"):
-            gpu_type = name[len(_GRES) + 1 :].lower()
-            typed[gpu_type] = typed.get(gpu_type, 0) + int(count)
-    rest = generic - sum(typed.values())
-    if rest > 0:
-        typed[UNTYPED] = typed.get(UNTYPED, 0) + rest
-    if any(count < 0 for count in typed.values()):
-        raise ValueError(f"a negative GPU count: {alloc_tres}")
-    return {gpu_type: count for gpu_type, count in typed.items() if count}
-
-
 def gpus_named(gpus: Mapping[str, int], *, partition_type: str = "", default_type: str = "") -> dict[str, int]:
     """The same GPUs, the untyped ones under the partition's type, else `default_type`, else still "gpu"."""
     if UNTYPED not in gpus:
@@ -90,11 +65,6 @@ def gpu_seconds(gpus: Mapping[str, int], elapsed_s: int) -> int:
 def hold_gpu_seconds(*, gpus: int, time_limit_s: int, overshoot_s: int) -> int:
     """What a run may cost at most: its whole time limit and the cluster's overshoot (limit polling + KillWait)."""
     return gpus * (time_limit_s + overshoot_s)
-
-
-def state_plain(state: str) -> str:
-    """Slurm's state without its suffix: "CANCELLED by 1000" and "CANCELLED+" are CANCELLED."""
-    return state.split(" ", 1)[0].rstrip("+").upper() if state else ""
 
 
 def is_final(state: str, end_at: datetime | None) -> bool:

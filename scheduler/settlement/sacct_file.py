@@ -9,14 +9,9 @@ from datetime import UTC, datetime, tzinfo
 from typing import NamedTuple
 from uuid import UUID
 
-from scheduler.settlement.charges import (
-    UNTYPED,
-    charge_id_of_epoch,
-    gpus_named,
-    gpus_of_tres,
-    is_final,
-    state_plain,
-)
+from scheduler.clusters.adapters import parse
+from scheduler.clusters.adapters.protocol import ClusterError
+from scheduler.settlement.charges import UNTYPED, charge_id_of_epoch, gpus_named, is_final
 
 NEEDED = ("JobIDRaw", "Account", "User", "State", "Submit", "Start", "End", "ElapsedRaw", "AllocTRES")
 OPTIONAL = ("JobID", "QOS", "Partition")
@@ -88,7 +83,7 @@ class Reader:
             if stripped:
                 try:
                     yield self._line(stripped)
-                except (ValueError, OverflowError, OSError):
+                except (ValueError, OverflowError, OSError, ClusterError):
                     yield UNREADABLE
 
     def _line(self, text: str) -> Line | str:
@@ -98,7 +93,7 @@ class Reader:
         if "." in raw_id:
             return STEP
         ended_at = self._time(fields[at["End"]])
-        state = state_plain(fields[at["State"]])
+        state = parse.state(fields[at["State"]])
         if not state:
             return UNREADABLE
         if ended_at is None or not is_final(state, ended_at):
@@ -151,10 +146,10 @@ class Reader:
         return fields[self._at[name]] if name in self._at else ""
 
     def _gpus(self, alloc_tres: str, partition: str) -> dict[str, int]:
-        """Raises ValueError."""
+        """Raises ValueError, ClusterError."""
         known = self._tres.get((alloc_tres, partition))
         if known is None:
-            known = gpus_of_tres(alloc_tres)
+            known = parse.gpus(alloc_tres)
             if UNTYPED in known:
                 partition_type = self._partition_types.get(partition, "")
                 known = gpus_named(known, partition_type=partition_type, default_type=self._gpu_type)

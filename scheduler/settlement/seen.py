@@ -9,6 +9,7 @@ from portal.people.models import Project
 from quotas.allocations.models import Allocation
 from scheduler.clusters.adapters.protocol import AccountingRecord, QueueJob
 from scheduler.clusters.models import Cluster
+from scheduler.clusters.names import account_name
 from scheduler.settlement.charges import UNTYPED, gpus_named
 
 Key = tuple[int, datetime]  # JobIDRaw and submit time: with the cluster, a record's key
@@ -81,9 +82,7 @@ def ours_read(cluster: Cluster) -> Ours:
     for allocation in allocations:
         by_project.setdefault(allocation.project_id, []).append(allocation)
     return Ours(
-        project_of_account={
-            f"{cluster.account_prefix}{slug}": pk for pk, slug in Project.objects.values_list("pk", "slug")
-        },
+        project_of_account={account_name(cluster, slug): pk for pk, slug in Project.objects.values_list("pk", "slug")},
         allocation_of_qos={allocation.qos: allocation for allocation in allocations},
         by_project=by_project,
         partition_type=dict(cluster.partitions.exclude(gpu_type="").values_list("name", "gpu_type")),

@@ -20,6 +20,7 @@ from quotas.allocations.services import correction_book, imported_grant, voucher
 from quotas.ledger.services import Entry, accounts_lock, transfers_import
 from quotas.programmes.services import imported_programme_ensure
 from scheduler.clusters.models import Cluster
+from scheduler.clusters.names import account_name
 from scheduler.settlement.models import ImportedAccount, Record
 from scheduler.settlement.sacct_file import Line, Reader
 
@@ -198,7 +199,7 @@ def _accounts_map(cursor: Any, cluster: Cluster, create_missing: bool, done: Imp
         ImportedAccount.objects.filter(cluster=cluster, account__in=counts).values_list("account", "project_id")
     )
     projects = dict(Project.objects.filter(slug__in=counts).values_list("slug", "pk")) | projects
-    own = {f"{cluster.account_prefix}{slug}" for slug in Project.objects.values_list("slug", flat=True)}
+    own = {account_name(cluster, slug) for slug in Project.objects.values_list("slug", flat=True)}
     for account, count in counts.items():
         if account in own and account not in projects:
             done.skipped[SETTLED_BY_PORTAL] += count

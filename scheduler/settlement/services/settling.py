@@ -11,7 +11,7 @@ from datetime import datetime
 from itertools import islice
 from uuid import UUID, uuid4
 
-from django.db import DatabaseError, transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Q
 
 from portal.clock import now
@@ -67,7 +67,7 @@ def settle(*, cluster: Cluster, records: Iterable[AccountingRecord], queue: Sequ
     """Charges what is final and was not charged, corrects what changed, frees the holds of what never started.
 
     `queue` is squeue at about the same time: it says which requeued jobs wait for another run. A record that cannot be
-    settled is logged and counted, and does not stop the others. Raises DatabaseError where the database is away.
+    settled is logged and counted, and does not stop the others. Raises OperationalError or InterfaceError where the database is away.
     """
     done = Settled()
     ours = ours_read(cluster)
@@ -75,7 +75,7 @@ def settle(*, cluster: Cluster, records: Iterable[AccountingRecord], queue: Sequ
     for chunk in _chunks(_of_ours(records, ours, done)):
         try:
             _chunk_settle(cluster, chunk, waiting, ours, done)
-        except DatabaseError:
+        except (OperationalError, InterfaceError):  # the database is away: nobody's record is to blame
             raise
         except Exception:
             logger.exception("settlement: %s: a chunk of %s records failed; one by one now", cluster.name, len(chunk))
@@ -103,7 +103,7 @@ def _singly_settle(
     for record in chunk:
         try:
             _chunk_settle(cluster, [record], waiting, ours, done)
-        except DatabaseError:
+        except (OperationalError, InterfaceError):  # the database is away: nobody's record is to blame
             raise
         except Exception:
             logger.exception("settlement: %s: job %s could not be settled", cluster.name, record.job_id)

@@ -49,11 +49,13 @@ QueuedAs = Callable[..., QueueJob]
 def record_of(allocation: Allocation, account: str) -> RecordOf:
     """A finished record of one h100 for 60 s: `record_of(7, elapsed_s=10, state="FAILED")`."""
 
-    def make(job_id: int, *, elapsed_s: int = 60, submit_at: datetime = NOON, **changed: object) -> AccountingRecord:
+    def make(
+        job_id: int, *, display: str = "", elapsed_s: int = 60, submit_at: datetime = NOON, **changed: object
+    ) -> AccountingRecord:
         start_at = submit_at + timedelta(seconds=5)
         record = AccountingRecord(
             job_id_raw=job_id,
-            job_id=str(job_id),
+            job_id=display or str(job_id),
             account=account,
             user="minh",
             qos=allocation.qos,

@@ -13,32 +13,6 @@ from scheduler.settlement import charges
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(
-    ("alloc_tres", "gpus"),
-    [
-        ("billing=2,cpu=2,gres/gpu:h100=2,gres/gpu=2,mem=4G,node=1", {"h100": 2}),
-        ("billing=2,cpu=2,gres/gpu:h100=2,mem=4G,node=1", {"h100": 2}),
-        ("billing=2,cpu=2,gres/gpu=2,mem=4G,node=1", {"gpu": 2}),
-        ("cpu=2,gres/gpu=3,gres/gpu:h100=2", {"h100": 2, "gpu": 1}),
-        ("cpu=2,gres/gpu=3,gres/gpu:h100=2,gres/gpu:h200=1", {"h100": 2, "h200": 1}),
-        ("gres/gpu:H100=1", {"h100": 1}),
-        ("gres/gpu:1g.10gb=7,gres/gpu=7", {"1g.10gb": 7}),
-        ("gres/gpumem=80G,gres/gpuutil=4,cpu=1", {}),
-        ("gres/gpu=0", {}),
-        ("billing=4,cpu=4,mem=8G,node=1", {}),
-        ("", {}),
-    ],
-)
-def test_it_reads_allocated_gpus(alloc_tres, gpus):
-    assert charges.gpus_of_tres(alloc_tres) == gpus
-
-
-@pytest.mark.parametrize("alloc_tres", ["gres/gpu=two", "gres/gpu:h100=", "gres/gpu=1.5", "gres/gpu:h100=-1"])
-def test_it_refuses_a_count_that_is_no_whole_number(alloc_tres):
-    with pytest.raises(ValueError, match=r"."):
-        charges.gpus_of_tres(alloc_tres)
-
-
 def test_an_untyped_gpu_takes_the_partitions_type_then_the_default():
     assert charges.gpus_named({"gpu": 2}, partition_type="h100", default_type="v100") == {"h100": 2}
     assert charges.gpus_named({"gpu": 2}, default_type="v100") == {"v100": 2}
@@ -68,14 +42,6 @@ def test_different_records_have_different_ids(one, other, submitted, submitted_a
     second = charges.charge_id_of_epoch("local", other, int(submitted_again.replace(tzinfo=UTC).timestamp()))
     same = one == other and submitted.replace(microsecond=0) == submitted_again.replace(microsecond=0)
     assert (first == second) == same
-
-
-@pytest.mark.parametrize(
-    ("printed", "plain"),
-    [("CANCELLED by 1000", "CANCELLED"), ("CANCELLED+", "CANCELLED"), ("COMPLETED", "COMPLETED"), ("", "")],
-)
-def test_it_strips_a_states_suffix(printed, plain):
-    assert charges.state_plain(printed) == plain
 
 
 @pytest.mark.parametrize("state", ["COMPLETED", "FAILED", "TIMEOUT", "CANCELLED", "NODE_FAIL", "REQUEUED", "RESIZING"])

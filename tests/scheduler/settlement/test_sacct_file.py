@@ -132,6 +132,25 @@ def test_a_job_cancelled_before_its_start_is_a_record_without_gpus():
 
 
 @pytest.mark.parametrize(
+    ("alloc_tres", "gpu_type", "gpus"),
+    [
+        ("billing=2,cpu=2,gres/gpu:h100=2,gres/gpu=2,mem=4G,node=1", "h100", 2),
+        ("billing=2,cpu=2,gres/gpu:h100=2,mem=4G,node=1", "h100", 2),
+        ("billing=2,cpu=2,gres/gpu=2,mem=4G,node=1", "gpu", 2),
+        ("gres/gpu:H100=1", "h100", 1),
+        ("gres/gpu:1g.10gb=7,gres/gpu=7", "1g.10gb", 7),
+        ("gres/gpumem=80G,gres/gpuutil=4,cpu=1", "", 0),
+        ("gres/gpu=0", "", 0),
+        ("billing=4,cpu=4,mem=8G,node=1", "", 0),
+        ("", "", 0),
+    ],
+)
+def test_it_counts_the_gpus_that_were_allocated(alloc_tres, gpu_type, gpus):
+    (line,) = read(row(AllocTRES=alloc_tres))
+    assert (line.gpu_type, line.gpus) == (gpu_type, gpus)
+
+
+@pytest.mark.parametrize(
     ("partition_types", "gpu_type", "expected"),
     [({"h100": "h100"}, "v100", "h100"), ({"other": "h200"}, "v100", "v100"), ({}, "", "gpu")],
 )
