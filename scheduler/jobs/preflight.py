@@ -134,7 +134,7 @@ def preflight(shape: Shape, facts: Facts) -> Verdict:
     )
 
 
-def _problem(code: str, field: str, text: str | Promise, fixes: Iterable[Fix] = (), **figures: object) -> Problem:
+def _problem(code: str, field: str, text: str | Promise, fixes: Iterable[Fix] = (), /, **figures: object) -> Problem:
     return Problem(code, field, text, tuple(figures.items()), tuple(fixes))
 
 

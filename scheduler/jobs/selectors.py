@@ -113,7 +113,7 @@ def facts_get(*, person: User, allocation: Allocation, cluster: Cluster, moment:
 
 def jobs_recent(person: Person, *, project: Project | None = None, limit: int = 5) -> Sequence[Job]:
     """For a card: of a project, or the person's own; open ones first, then the newest."""
-    only = {"project": project} if project is not None else {"person": person.pk}
-    jobs = jobs_visible(person).filter(**only)
+    only = Q(project=project) if project is not None else Q(person=person.pk)
+    jobs = jobs_visible(person).filter(only)
     ended = Case(When(state__in=Job.OPEN_STATES, then=Value(0)), default=Value(1), output_field=IntegerField())
     return list(jobs.order_by(ended, "-created_at", "-id")[:limit])

@@ -8,6 +8,7 @@ import json
 import re
 import unicodedata
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID, uuid4, uuid5
 
 from django.db import IntegrityError, transaction
@@ -21,6 +22,7 @@ from quotas.allocations.errors import AllocationNotOpen, BalanceTooSmall
 from quotas.allocations.models import Allocation
 from quotas.allocations.services import hold_take, hold_void
 from scheduler.clusters.models import Cluster
+from scheduler.clusters.names import account_name
 from scheduler.jobs.durations import slurm_time
 from scheduler.jobs.errors import JobEnded, JobRefused
 from scheduler.jobs.models import Job, Run
@@ -42,11 +44,6 @@ class Draft:
     verdict: Verdict | None
     rendered: str  # "" while the script cannot be rendered
     problems: tuple[Problem, ...]
-
-
-def account_name(cluster: Cluster, project: Project) -> str:
-    """The Slurm account of a project."""
-    return f"{cluster.account_prefix}{project.slug}"
 
 
 def job_draft(
@@ -116,7 +113,7 @@ def job_submit(
     )
     job.form_key = _content_key(form_key, job) if form_key else None
     try:
-        return _job_same(job) or _job_take(job)
+        return _job_same(job) or _job_take(job, person)
     except JobRefused:
         # Sent twice at once, and the first one took the balance that this one misses: it is that job.
         same = _job_same(job)
@@ -129,9 +126,9 @@ def _job_same(job: Job) -> Job | None:
     return Job.objects.filter(person=job.person, form_key=job.form_key).first() if job.form_key else None
 
 
-def _job_take(job: Job) -> Job:
+def _job_take(job: Job, person: User) -> Job:
     draft = job_draft(
-        person=job.person,
+        person=person,
         project=job.project,
         allocation=job.allocation,
         name=job.name,
@@ -145,14 +142,14 @@ def _job_take(job: Job) -> Job:
     job.cluster, job.partition, job.script = draft.cluster, draft.verdict.partition, draft.rendered
     try:
         with transaction.atomic():
-            _job_write(job, hold_gpu_seconds=draft.verdict.hold_gpu_seconds)
+            _job_write(job, person, hold_gpu_seconds=draft.verdict.hold_gpu_seconds)
     except IntegrityError as error:
         same = _job_same(job)  # the unique form_key made us wait until the other's transaction was committed
         if same is None:
             raise error
         return same
     except BalanceTooSmall as error:  # others were quicker than the balance that the preflight saw
-        raise JobRefused(_too_late_problems(job, error)) from error
+        raise JobRefused(_too_late_problems(job, person, error)) from error
     except AllocationNotOpen as error:
         raise JobRefused([Problem("allocation", "allocation", str(error))]) from error
     return job
@@ -193,27 +190,27 @@ def cancel_order(job: Job) -> None:
     )
 
 
-def submit_order(job: Job) -> None:
+def submit_order(job: Job, *, due_at: datetime | None = None) -> None:
     """Asks the cluster's worker for the job's next attempt, in the caller's transaction. One message an attempt."""
     message_write(
         topic="jobs.submit",
         key=f"{job.pk}:{job.attempts + 1}",
         payload={"job": str(job.pk), "attempt": job.attempts + 1},
         queue=f"cluster.{job.cluster.name}",
+        due_at=due_at,
     )
 
 
-def holds_void(job: Job, *, reason: str, actor: User | str) -> None:
+def holds_void(job: Job, *, reason: str, actor: User | str, state: str = Job.State.CANCELLED) -> None:
     """Gives back the holds of runs that will never happen, in the caller's transaction."""
     moment = now()
-    for run in Run.objects.filter(job=job, hold__isnull=False, hold_resolved=False):
-        hold_void(hold_id=run.hold, event_at=moment, reason=reason, actor=actor)
-    Run.objects.filter(job=job, ended_at__isnull=True).update(
-        hold_resolved=True, state=Job.State.CANCELLED, ended_at=moment
-    )
+    holds = Run.objects.filter(job=job, hold__isnull=False, hold_resolved=False).values_list("hold", flat=True)
+    for hold in filter(None, holds):
+        hold_void(hold_id=hold, event_at=moment, reason=reason, actor=actor)
+    Run.objects.filter(job=job, ended_at__isnull=True).update(hold_resolved=True, state=state, ended_at=moment)
 
 
-def _job_write(job: Job, *, hold_gpu_seconds: int) -> None:
+def _job_write(job: Job, person: User, *, hold_gpu_seconds: int) -> None:
     moment = now()
     job.created_at = job.updated_at = moment
     job.save(force_insert=True)
@@ -234,7 +231,7 @@ def _job_write(job: Job, *, hold_gpu_seconds: int) -> None:
         amount_gpu_seconds=hold_gpu_seconds,
         event_at=moment,
         reason=f"job {job.pk}",
-        actor=job.person,
+        actor=person,
     )
 
 
@@ -244,9 +241,9 @@ def _content_key(form_key: UUID, job: Job) -> UUID:
     return uuid5(form_key, json.dumps(content))
 
 
-def _too_late_problems(job: Job, error: BalanceTooSmall) -> list[Problem]:
+def _too_late_problems(job: Job, person: User, error: BalanceTooSmall) -> list[Problem]:
     shape = Shape(job.gpu_type, job.gpus_per_node, job.nodes, job.time_limit_s)
-    facts = facts_get(person=job.person, allocation=job.allocation, cluster=job.cluster, moment=now())
+    facts = facts_get(person=person, allocation=job.allocation, cluster=job.cluster, moment=now())
     # The balance may have grown again in between; it was too small when it counted.
     return list(preflight(shape, facts).problems) or [Problem("balance", "allocation", str(error))]
 
@@ -274,7 +271,7 @@ def _script_problems(script: str) -> list[Problem]:
 def _block(name: str, allocation: Allocation, cluster: Cluster, shape: Shape, partition: str) -> Block:
     return Block(
         job_name=name,
-        account=account_name(cluster, allocation.project),
+        account=account_name(cluster, allocation.project.slug),
         qos=allocation.qos,
         partition=partition,
         nodes=shape.nodes,

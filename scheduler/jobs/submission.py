@@ -1,0 +1,241 @@
+"""The cluster worker's part of a submission: one attempt, and binding a job to what Slurm shows.
+
+Every step is a compare-and-set on the job's row, because others may be there first: a person who cancels, the cycle
+that looks for the job, a second delivery of the same message after a crash. Nothing here holds a transaction open while
+Slurm is asked.
+"""
+
+import logging
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Coalesce
+
+from portal.clock import now
+from scheduler.clusters.adapters.protocol import (
+    AccountingRecord,
+    ClusterAdapter,
+    ClusterError,
+    QueueJob,
+    SubmissionRefused,
+    SubmissionUnknown,
+    SubmitRequest,
+)
+from scheduler.clusters.names import account_name
+from scheduler.jobs import faults
+from scheduler.jobs.lookup import ATTEMPT_STARTS_WITHIN_S, TRIED_FOR_S, Wanted
+from scheduler.jobs.models import Job, Run
+from scheduler.jobs.services import cancel_order, holds_void, submit_order
+from scheduler.jobs.states import OF_QUEUE, portal_reason, slurm_reason
+
+logger = logging.getLogger(__name__)
+
+CONNECT_FAILURE = "connect_failure"  # sbatch never reached slurmctld: the job is known not to exist
+RETRY_FIRST_S, RETRY_LIMIT_S = 5, 120  # how long until the next attempt: doubled each time
+# States of a job of which nobody knows whether it is in Slurm.
+IN_DOUBT = (Job.State.SUBMITTING, Job.State.UNKNOWN)
+
+
+def attempt(*, job_id: UUID, number: int, adapter: ClusterAdapter) -> None:
+    """Tries to submit a job, for the `number`-th time. Delivered twice, the second does nothing."""
+    moment = now()
+    # Committed before sbatch starts. Whoever finds the job here later knows that it may exist, and looks for it; only
+    # the look-up's "denied" leads back to "queued". Zero rows: cancelled meanwhile, or begun before a crash.
+    begun = Job.objects.filter(pk=job_id, state=Job.State.QUEUED, attempts=number - 1).update(
+        state=Job.State.SUBMITTING,
+        attempts=number,
+        attempted_at=Coalesce(F("attempted_at"), moment),
+        last_attempt_at=moment,
+        denied_since=None,
+        looked_at=None,
+        reason="",
+        updated_at=moment,
+    )
+    if not begun:
+        return
+    job = Job.objects.select_related("allocation__project", "cluster", "person").get(pk=job_id)
+    faults.reach("before_sbatch")
+    if now() - moment > timedelta(seconds=ATTEMPT_STARTS_WITHIN_S):
+        logger.warning("job %s: the attempt was interrupted before sbatch; it is looked for", job.pk)
+        return
+    try:
+        claimed = adapter.submit(_request(job))
+    except SubmissionRefused as refusal:
+        _refused(job, refusal)
+    except SubmissionUnknown as unknown:
+        _unknown(job, portal_reason("no_answer"), detail=str(unknown))
+    except Exception as error:  # whatever broke, sbatch may have been through
+        logger.exception("job %s: the attempt broke", job.pk)
+        _unknown(job, portal_reason("no_answer"), detail=str(error))
+    else:
+        faults.reach("after_sbatch")
+        _claim_check(job, claimed, adapter)
+
+
+def wanted(job: Job) -> Wanted:
+    """By what the job is recognised in squeue and slurmdbd."""
+    assert job.attempted_at is not None
+    return Wanted(
+        comment=str(job.pk),
+        user=job.unix_account,
+        account=account_name(job.cluster, job.allocation.project.slug),
+        qos=job.allocation.qos,
+        attempted_at=job.attempted_at,
+    )
+
+
+def job_bind(job: Job, found: QueueJob | AccountingRecord) -> bool:
+    """Binds a job to (number, submit time), once. Returns whether this call did it."""
+    moment = now()
+    state = OF_QUEUE.get(found.state, Job.State.PENDING) if isinstance(found, QueueJob) else Job.State.UNKNOWN
+    job_id = found.job_id if isinstance(found, QueueJob) else found.job_id_raw
+    with transaction.atomic():
+        bound = Job.objects.filter(pk=job.pk, state__in=IN_DOUBT, slurm_job_id__isnull=True).update(
+            state=state,
+            slurm_job_id=job_id,
+            slurm_submit_at=found.submit_at,
+            bound_at=moment,
+            denied_since=None,
+            looked_at=None,
+            reason=reason_shown(found) if isinstance(found, QueueJob) else "",
+            updated_at=moment,
+        )
+        if not bound:
+            return False
+        Run.objects.filter(job=job, job_id_raw__isnull=True, ended_at__isnull=True).update(
+            job_id_raw=job_id, submit_at=found.submit_at, state=state
+        )
+        # The row is ours until the commit: a cancellation asked for before is seen here, a later one sees the number.
+        job.refresh_from_db(fields=["cancel_requested_at", "slurm_job_id", "slurm_submit_at", "state", "bound_at"])
+        if job.cancel_requested_at is not None:
+            cancel_order(job)
+        faults.reach("before_commit")
+    faults.reach("after_commit")
+    return True
+
+
+def reason_shown(line: QueueJob) -> str:
+    """Why a job waits, in Slurm's word. A running job has no reason; "None" is Slurm's for not having looked yet."""
+    return line.reason if line.state == "PENDING" and line.reason not in ("None", "(null)") else ""
+
+
+def job_requeue(job: Job, *, reason: str) -> bool:
+    """Puts a job that is known not to exist in Slurm back into the queue for another attempt, later each time.
+
+    Where its cancellation was asked for meanwhile, it is cancelled instead.
+    """
+    moment = now()
+    with transaction.atomic():
+        if not _take_uncertain(job):
+            return False
+        if job.cancel_requested_at is not None:
+            _end(job, Job.State.CANCELLED, "")
+            return True
+        Job.objects.filter(pk=job.pk).update(
+            state=Job.State.QUEUED,
+            slurm_job_id=None,
+            slurm_submit_at=None,
+            bound_at=None,
+            denied_since=None,
+            looked_at=None,
+            reason=reason,
+            updated_at=moment,
+        )
+        Run.objects.filter(job=job, ended_at__isnull=True).update(
+            job_id_raw=None, submit_at=None, state=Job.State.PENDING
+        )
+        after_s = min(RETRY_LIMIT_S, RETRY_FIRST_S * 2 ** min(job.attempts - 1, 10))
+        submit_order(job, due_at=moment + timedelta(seconds=after_s))
+    return True
+
+
+def job_end_unsubmitted(job: Job, *, state: str, reason: str) -> bool:
+    """Ends a job that does not exist in Slurm (any more) and gives its hold back."""
+    with transaction.atomic():
+        taken = _take_uncertain(job)
+        if taken:
+            _end(job, state, reason)
+    return taken
+
+
+def _take_uncertain(job: Job) -> bool:
+    """Locks the job's row if it is still as it was read: in doubt, and with the same number or none."""
+    row = Job.objects.select_for_update(no_key=True).filter(
+        pk=job.pk, state__in=IN_DOUBT, slurm_job_id=job.slurm_job_id, attempts=job.attempts
+    )
+    cancel = row.values_list("cancel_requested_at").first()
+    if cancel is None:
+        return False
+    job.cancel_requested_at = cancel[0]
+    return True
+
+
+def _end(job: Job, state: str, reason: str) -> None:
+    never_there = {"slurm_job_id": None, "slurm_submit_at": None} if state == Job.State.REFUSED else {}
+    Job.objects.filter(pk=job.pk).update(
+        state=state, reason=reason, denied_since=None, looked_at=None, updated_at=now(), **never_there
+    )
+    actor = f"worker:cluster.{job.cluster.name}"
+    holds_void(job, reason=f"job {job.pk}: {state}", actor=actor, state=state)
+
+
+def _request(job: Job) -> SubmitRequest:
+    return SubmitRequest(
+        key=job.pk,
+        unix_account=job.unix_account,
+        account=account_name(job.cluster, job.allocation.project.slug),
+        qos=job.allocation.qos,
+        partition=job.partition,
+        name=job.name,
+        script=job.script,
+        nodes=job.nodes,
+        gpu_type=job.gpu_type,
+        gpus_per_node=job.gpus_per_node,
+        time_limit_s=job.time_limit_s,
+    )
+
+
+def _claim_check(job: Job, claimed: int, adapter: ClusterAdapter) -> None:
+    """sbatch's number is a claim: it ran under the researcher's uid. The job is what squeue shows to the worker."""
+    try:
+        lines = adapter.queue(job_ids=[claimed])
+    except ClusterError as error:
+        _unknown(job, portal_reason("unconfirmed", claimed=claimed), detail=str(error))
+        return
+    looked_for = wanted(job)
+    found = next((line for line in lines if line.job_id == claimed and looked_for.fits(line)), None)
+    if found is None:
+        _unknown(job, portal_reason("unconfirmed", claimed=claimed), detail="squeue shows no such job of ours")
+    else:
+        job_bind(job, found)
+
+
+def _refused(job: Job, refusal: SubmissionRefused) -> None:
+    if refusal.code != CONNECT_FAILURE:
+        job_end_unsubmitted(job, state=Job.State.REFUSED, reason=slurm_reason(refusal.code, refusal.message))
+        return
+    assert job.attempted_at is not None
+    if now() - job.attempted_at > timedelta(seconds=TRIED_FOR_S):
+        job_end_unsubmitted(job, state=Job.State.REFUSED, reason=slurm_reason(refusal.code, refusal.message))
+    else:
+        job_requeue(job, reason=portal_reason("controller_away"))
+
+
+def _unknown(job: Job, reason: str, *, detail: str) -> None:
+    logger.warning("job %s: %s: %s", job.pk, reason, detail)
+    Job.objects.filter(pk=job.pk, state=Job.State.SUBMITTING, attempts=job.attempts).update(
+        state=Job.State.UNKNOWN, reason=reason, updated_at=now()
+    )
+
+
+def cancel(job: Job, *, adapter: ClusterAdapter) -> None:
+    """Cancels a bound job as its owner, if it is still the one that carries the number. Raises ClusterError."""
+    assert job.slurm_job_id is not None
+    runs = set(job.runs.values_list("submit_at", flat=True)) | {job.slurm_submit_at}
+    # Numbers are given away again when slurmctld loses a job: never cancel by number alone.
+    for line in adapter.queue(job_ids=[job.slurm_job_id]):
+        if line.user == job.unix_account and (line.submit_at in runs or line.restarts or line.array_job_id):
+            adapter.cancel(job_id=job.slurm_job_id, unix_account=job.unix_account)
+            return
