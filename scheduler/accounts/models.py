@@ -1,10 +1,15 @@
+"""What the portal made on a cluster, what it last wanted there, and the counters beside what they should be."""
+
 from django.db import models
 
 from scheduler.clusters.models import Cluster
 
 
 class OwnedName(models.Model):
-    """An account, user association or QOS that the portal made on a cluster. Nothing else there is ever touched."""
+    """An account or QOS that the portal made on a cluster. Nothing else there is ever touched.
+
+    Written before Slurm is asked to make it, and only for a name that was free: a crash in between loses nothing.
+    """
 
     cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="owned_names")
     kind = models.CharField(max_length=12)  # account, qos
@@ -17,7 +22,7 @@ class OwnedName(models.Model):
 
 
 class LimitReading(models.Model):
-    """Per QOS: what was last wanted, written and read back, and slurmctld's usage counter beside what it should be."""
+    """Per QOS: what was last wanted and read back from slurmctld, and its usage counter beside what it should be."""
 
     cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="limit_readings")
     qos = models.CharField(max_length=80)
@@ -30,3 +35,17 @@ class LimitReading(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["cluster", "qos"], name="limit_reading_once")]
+
+
+class StoredPlan(models.Model):
+    """What the last cycle left to do, for the operators' page: one row per cluster, overwritten every cycle."""
+
+    cluster = models.OneToOneField(Cluster, on_delete=models.CASCADE, related_name="stored_plan")
+    made_at = models.DateTimeField()
+    actions = models.JSONField(default=list)  # [{verb, kind, name, is_blocked, changes: [{field, from, to}]}]
+    notes = models.JSONField(default=list)  # [{code, name, about}]
+    errors = models.JSONField(default=list)  # what Slurm refused in that cycle, in its words
+    removals_withheld = models.PositiveIntegerField(default=0)  # more than the cap: nothing was removed
+    digest = models.CharField(max_length=64)  # of the actions: an operator applies what they saw
+    applied_at = models.DateTimeField(null=True)  # when something was last changed
+    applied_changes = models.PositiveIntegerField(default=0)  # how many objects then

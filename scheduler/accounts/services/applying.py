@@ -1,0 +1,223 @@
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from portal.clock import now
+from quotas.allocations.errors import WrongState
+from quotas.allocations.services import withdrawal_confirm
+from scheduler.accounts.models import LimitReading, OwnedName
+from scheduler.accounts.plan import ROOT, Action, Kind, Plan, QosState, Verb
+from scheduler.accounts.services.planning import plan_make
+from scheduler.clusters.adapters import ClusterAdapter, adapter_for
+from scheduler.clusters.adapters.protocol import AssociationBusy, ClusterError, ClusterUnreachable, QosUsage
+from scheduler.clusters.models import Cluster
+
+logger = logging.getLogger(__name__)
+READ_BACK_S = 3.0  # slurmdbd tells slurmctld of a change within milliseconds; what takes longer is the next cycle's
+READ_BACK_EVERY_S = 0.1
+UNLIMITED = -1  # sacctmgr's word for no limit
+
+
+@dataclass
+class Applied:
+    """What an application did, and what is left by the reading after it."""
+
+    left: Plan
+    done: list[Action] = field(default_factory=list)
+    busy: list[Action] = field(default_factory=list)  # removals that wait for running jobs; their access has ended
+    errors: list[str] = field(default_factory=list)  # what Slurm refused, in its words; the rest went on
+    removals_withheld: int = 0  # more than the cap: none of them was done
+    withdrawals_confirmed: int = 0
+
+
+def plan_apply(*, cluster: Cluster, plan: Plan, removals_cap: int, adapter: ClusterAdapter | None = None) -> Applied:
+    """Additions, changes, removals, in this order; then everything is read back.
+
+    More removals than `removals_cap`: none is done, the rest is. One refused action does not stop the others. Raises
+    ClusterUnreachable where Slurm went away; what was done until then is found by the next plan.
+    """
+    slurm = adapter or adapter_for(cluster.name)
+    applied = Applied(left=plan)
+    if len(plan.removals) > removals_cap:
+        applied.removals_withheld = len(plan.removals)
+        logger.error("%s: %s removals are above the cap of %s", cluster.name, len(plan.removals), removals_cap)
+    for action in plan.actions:
+        if action.verb == Verb.REMOVE and applied.removals_withheld and not action.is_blocked:
+            continue
+        try:
+            _apply(cluster, plan, action, slurm)
+            applied.done.append(action)
+        except AssociationBusy:
+            applied.busy.append(action)
+            _block(action, slurm)
+        except ClusterUnreachable:
+            raise
+        except ClusterError as error:
+            logger.error("%s: %s %s %s: %s", cluster.name, action.verb, action.kind, action.name, error)
+            applied.errors.append(f"{action.kind} {action.name}: {error}")
+    usage = _limits_read_back(plan, slurm)
+    _readings_store(cluster, plan, usage)
+    applied.withdrawals_confirmed = _withdrawals_confirm(cluster, plan, usage)
+    if applied.done or applied.busy:
+        applied.left = plan_make(cluster=cluster, adapter=slurm)
+    return applied
+
+
+# ---- one action
+
+
+def _apply(cluster: Cluster, plan: Plan, action: Action, slurm: ClusterAdapter) -> None:
+    if action.verb == Verb.ADD and action.kind != Kind.ASSOCIATION:
+        OwnedName.objects.update_or_create(
+            cluster=cluster,
+            kind=action.kind,
+            name=action.key[0],
+            defaults={"removed_at": None},
+            create_defaults={"created_at": now()},
+        )
+    match action.kind:
+        case Kind.ACCOUNT:
+            _account_apply(cluster, plan, action, slurm)
+        case Kind.QOS:
+            _qos_apply(plan, action, slurm)
+        case Kind.ASSOCIATION:
+            _association_apply(plan, action, slurm)
+
+
+def _account_apply(cluster: Cluster, plan: Plan, action: Action, slurm: ClusterAdapter) -> None:
+    (name,) = action.key
+    if action.verb == Verb.REMOVE:
+        slurm.account_remove(name=name)
+        OwnedName.objects.filter(cluster=cluster, kind=Kind.ACCOUNT, name=name).update(removed_at=now())
+        return
+    parent = plan.desired.accounts[name].parent
+    if action.verb == Verb.ADD:
+        # slurmdbd keeps neither capitals nor letters outside its database's character set: names only.
+        slurm.account_create(
+            name=name, parent=parent, organisation=name if parent == ROOT else parent, description=name
+        )
+    else:
+        slurm.account_move(name=name, parent=parent)
+
+
+def _qos_apply(plan: Plan, action: Action, slurm: ClusterAdapter) -> None:
+    (name,) = action.key
+    wanted = plan.desired.qos[name]
+    if action.verb == Verb.ADD:
+        slurm.qos_create(name=name, description=name)
+        slurm.qos_modify(name=name, **_qos_values(wanted, {}, set(_QOS_FIELDS)))
+        return
+    before = {change.field: change.before for change in action.changes}
+    slurm.qos_modify(name=name, **_qos_values(wanted, before, set(before)))
+
+
+_QOS_FIELDS = ("flags", "grp_tres_mins", "min_tres_per_job", "grp_jobs", "grp_submit_jobs")
+
+
+def _qos_values(wanted: QosState, before: Mapping[str, object], changed: set[str]) -> dict[str, Any]:
+    values = {
+        "flags": wanted.flags,
+        "grp_tres_mins": _with_cleared(wanted.grp_tres_mins, before.get("grp_tres_mins")),
+        "min_tres_per_job": _with_cleared(wanted.min_tres_per_job, before.get("min_tres_per_job")),
+        "grp_jobs": UNLIMITED if wanted.grp_jobs is None else wanted.grp_jobs,
+        "grp_submit_jobs": UNLIMITED if wanted.grp_submit_jobs is None else wanted.grp_submit_jobs,
+    }
+    return {name: value for name, value in values.items() if name in changed}
+
+
+def _with_cleared(wanted: Mapping[str, int], before: object) -> dict[str, int]:
+    """sacctmgr adds to a list of limits; what shall go is named and set to none."""
+    known = before if isinstance(before, Mapping) else {}
+    return {**{name: UNLIMITED for name in known if name not in wanted}, **wanted}
+
+
+def _association_apply(plan: Plan, action: Action, slurm: ClusterAdapter) -> None:
+    account, user, partition = action.key
+    if action.verb == Verb.REMOVE:
+        slurm.association_remove(account=account, user=user, partition=partition)
+        return
+    wanted = plan.desired.associations[account, user, partition]
+    fields = {change.field for change in action.changes}
+    if action.verb == Verb.ADD:
+        slurm.association_create(
+            account=account, user=user, partition=partition, qos=wanted.qos, default_qos=wanted.default_qos
+        )
+        return
+    if fields & {"qos", "default_qos"}:
+        slurm.association_modify(
+            account=account, user=user, partition=partition, qos=wanted.qos, default_qos=wanted.default_qos
+        )
+    if fields & {"max_jobs", "max_submit_jobs"}:
+        slurm.association_unblock(account=account, user=user, partition=partition)
+
+
+def _block(action: Action, slurm: ClusterAdapter) -> None:
+    """A removed person's jobs run to their end; nothing of theirs starts any more."""
+    if action.kind == Kind.ASSOCIATION and not action.is_blocked:
+        account, user, partition = action.key
+        slurm.association_block(account=account, user=user, partition=partition)
+
+
+# ---- reading back
+
+
+def _limits_read_back(plan: Plan, slurm: ClusterAdapter) -> Mapping[str, QosUsage]:
+    """slurmctld's own view of the limits: it is what holds them, sacctmgr shows only what slurmdbd was told."""
+    if not plan.limits:
+        return {}
+    deadline = time.monotonic() + READ_BACK_S
+    while True:
+        usage = slurm.qos_usage(plan.limits)
+        agrees = all(name in usage and usage[name].limit_minutes == row.minutes for name, row in plan.limits.items())
+        if agrees or time.monotonic() > deadline or not _waits_for_limits(plan):
+            return usage
+        time.sleep(READ_BACK_EVERY_S)
+
+
+def _waits_for_limits(plan: Plan) -> bool:
+    return bool(plan.withdrawals) or any(row.kind == Kind.QOS for row in plan.actions)
+
+
+def _readings_store(cluster: Cluster, plan: Plan, usage: Mapping[str, QosUsage]) -> None:
+    moment = now()
+    LimitReading.objects.bulk_create(
+        [
+            LimitReading(
+                cluster=cluster,
+                qos=name,
+                wanted_minutes=row.minutes,
+                read_minutes=usage[name].limit_minutes if name in usage else None,
+                usage_raw_gpu_seconds=row.usage_raw_gpu_seconds,
+                expected_usage_gpu_seconds=row.expected_usage_gpu_seconds,
+                counter_gap_gpu_seconds=row.counter_gap_gpu_seconds,
+                read_at=moment,
+            )
+            for name, row in plan.limits.items()
+        ],
+        update_conflicts=True,
+        unique_fields=["cluster", "qos"],
+        update_fields=[
+            *("wanted_minutes", "read_minutes", "usage_raw_gpu_seconds", "expected_usage_gpu_seconds"),
+            *("counter_gap_gpu_seconds", "read_at"),
+        ],
+    )
+
+
+def _is_held(minutes: int, usage: QosUsage | None) -> bool:
+    return usage is not None and usage.limit_minutes is not None and usage.limit_minutes <= minutes
+
+
+def _withdrawals_confirm(cluster: Cluster, plan: Plan, usage: Mapping[str, QosUsage]) -> int:
+    """Those whose lower limit slurmctld holds, and those of allocations that are not in Slurm at all."""
+    confirmed = 0
+    for withdrawal_id, qos in plan.withdrawals:
+        if qos in plan.limits and not _is_held(plan.limits[qos].minutes, usage.get(qos)):
+            continue
+        try:
+            actor = f"worker:cluster.{cluster.name}"
+            confirmed += withdrawal_confirm(withdrawal_id=withdrawal_id, event_at=now(), actor=actor)
+        except WrongState:  # cancelled since; the next plan raises the limit again
+            logger.info("%s: withdrawal %s was cancelled meanwhile", cluster.name, withdrawal_id)
+    return confirmed

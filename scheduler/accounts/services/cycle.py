@@ -1,0 +1,95 @@
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connection
+
+from portal.audit.context import acting
+from portal.clock import now
+from scheduler.accounts.models import StoredPlan
+from scheduler.accounts.plan import Action
+from scheduler.accounts.services.applying import Applied, plan_apply
+from scheduler.accounts.services.planning import plan_make
+from scheduler.clusters.adapters import ClusterAdapter
+from scheduler.clusters.models import Cluster
+
+_LOCK_SPACE = 0x5A05  # advisory lock: one application to a cluster at a time
+LOCK_WAIT_S = 60.0
+
+
+class AnotherApplies(Exception):
+    """Another process has been applying a plan to this cluster for a minute."""
+
+
+def accounts_cycle(cluster_name: str, *, adapter: ClusterAdapter | None = None) -> Applied | None:
+    """A cycle's part: limits and additions, and removals within the cluster's cap. None: another process is at it.
+
+    Raises ClusterError where Slurm does not answer.
+    """
+    cluster = Cluster.objects.get(name=cluster_name)
+    with _lock(cluster, wait_s=0) as mine:
+        return _apply(cluster, cluster.removals_cap, adapter, f"worker:cluster.{cluster.name}") if mine else None
+
+
+def cluster_apply(*, cluster: Cluster, removals_cap: int, actor: str, adapter: ClusterAdapter | None = None) -> Applied:
+    """The same on demand, with a cap of its own. Raises AnotherApplies and ClusterError."""
+    with _lock(cluster, wait_s=LOCK_WAIT_S) as mine:
+        if not mine:
+            raise AnotherApplies(cluster.name)
+        return _apply(cluster, removals_cap, adapter, actor)
+
+
+def _apply(cluster: Cluster, removals_cap: int, adapter: ClusterAdapter | None, actor: str) -> Applied:
+    with acting(actor, "cluster_apply"):
+        made = plan_make(cluster=cluster, adapter=adapter)
+        applied = plan_apply(cluster=cluster, plan=made, removals_cap=removals_cap, adapter=adapter)
+        _store(cluster, applied)
+    return applied
+
+
+def _store(cluster: Cluster, applied: Applied) -> None:
+    actions = [_action_json(action) for action in applied.left.actions]
+    facts: dict[str, object] = {
+        "made_at": now(),
+        "actions": actions,
+        "notes": [note.as_json() for note in applied.left.notes],
+        "errors": applied.errors[:50],
+        "removals_withheld": applied.removals_withheld,
+        "digest": hashlib.sha256(json.dumps(actions, sort_keys=True).encode()).hexdigest(),
+    }
+    if applied.done:
+        facts |= {"applied_at": now(), "applied_changes": len(applied.done)}
+    StoredPlan.objects.update_or_create(cluster=cluster, defaults=facts)
+
+
+def _action_json(action: Action) -> dict[str, object]:
+    return {
+        "verb": action.verb,
+        "kind": action.kind,
+        "name": action.name,
+        "is_blocked": action.is_blocked,
+        "changes": [change.as_json() for change in action.changes],
+    }
+
+
+@contextmanager
+def _lock(cluster: Cluster, *, wait_s: float) -> Iterator[bool]:
+    """A session lock: it ends with the process, however that ends."""
+    keys = [_LOCK_SPACE, cluster.pk]
+    deadline = time.monotonic() + wait_s
+    while not (mine := _ask("SELECT pg_try_advisory_lock(%s, %s)", keys)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    try:
+        yield mine
+    finally:
+        if mine and connection.connection is not None and not connection.connection.closed:
+            _ask("SELECT pg_advisory_unlock(%s, %s)", keys)
+
+
+def _ask(statement: str, keys: list[int]) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, keys)
+        row = cursor.fetchone()
+    return bool(row and row[0])
