@@ -34,13 +34,14 @@ class User(AbstractBaseUser):
     unix_account = models.CharField(_("unix account"), max_length=32, null=True, blank=True, unique=True)
     language = models.CharField(_("language"), max_length=5, default="vi")
     is_active = models.BooleanField(_("active"), default=True)
-    created_at = models.DateTimeField()
+    created_at = models.DateTimeField(_("created"))
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS = ["full_name"]
     objects = UserManager()
 
     class Meta:
+        verbose_name = _("person")
         constraints = [
             models.UniqueConstraint(Lower("email"), name="user_email_unique_ci"),
             models.CheckConstraint(
@@ -72,11 +73,12 @@ class CentreRole(models.Model):
         AUDITOR = "auditor", _("Auditor")
         REVIEWER = "reviewer", _("Reviewer")
 
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="centre_roles")
-    role = models.CharField(max_length=16, choices=Role.choices)
-    created_at = models.DateTimeField()
+    user = models.ForeignKey(User, verbose_name=_("person"), on_delete=models.CASCADE, related_name="centre_roles")
+    role = models.CharField(_("role"), max_length=16, choices=Role.choices)
+    created_at = models.DateTimeField(_("created"))
 
     class Meta:
+        verbose_name = _("role of the centre")
         constraints = [models.UniqueConstraint(fields=["user", "role"], name="centre_role_once")]
 
 
@@ -95,16 +97,17 @@ class Organisation(models.Model):
         REJECTED = "rejected", _("Rejected")
 
     name = models.CharField(_("name"), max_length=200, unique=True)
-    slug = models.SlugField(max_length=40, unique=True)
+    slug = models.SlugField(_("short name"), max_length=40, unique=True)
     kind = models.CharField(_("kind"), max_length=16, choices=Kind.choices)
     tax_code = models.CharField(_("tax code"), max_length=14, blank=True)
     verification = models.CharField(
         _("verification"), max_length=12, choices=Verification.choices, default=Verification.UNVERIFIED
     )
-    imported = models.BooleanField(default=False)  # made by import_sacct: marked everywhere
-    created_at = models.DateTimeField()
+    imported = models.BooleanField(_("imported"), default=False)  # made by import_sacct: marked everywhere
+    created_at = models.DateTimeField(_("created"))
 
     class Meta:
+        verbose_name = _("organisation")
         ordering = ["name"]
         constraints = [
             models.UniqueConstraint(
@@ -127,12 +130,15 @@ class Membership(models.Model):
         MANAGER = "manager", _("Organisation manager")
         MEMBER = "member", _("Member")
 
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
-    organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="memberships")
-    role = models.CharField(max_length=16, choices=Role.choices)
-    created_at = models.DateTimeField()
+    user = models.ForeignKey(User, verbose_name=_("person"), on_delete=models.CASCADE, related_name="memberships")
+    organisation = models.ForeignKey(
+        Organisation, verbose_name=_("organisation"), on_delete=models.CASCADE, related_name="memberships"
+    )
+    role = models.CharField(_("role"), max_length=16, choices=Role.choices)
+    created_at = models.DateTimeField(_("created"))
 
     class Meta:
+        verbose_name = _("membership")
         constraints = [models.UniqueConstraint(fields=["user", "organisation", "role"], name="membership_role_once")]
 
 
@@ -142,14 +148,17 @@ class Project(models.Model):
     it.
     """
 
-    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="projects")
+    organisation = models.ForeignKey(
+        Organisation, verbose_name=_("organisation"), on_delete=models.PROTECT, related_name="projects"
+    )
     title = models.CharField(_("title"), max_length=200)
-    slug = models.SlugField(max_length=40, unique=True)
-    is_active = models.BooleanField(default=True)
-    imported = models.BooleanField(default=False)
-    created_at = models.DateTimeField()
+    slug = models.SlugField(_("short name"), max_length=40, unique=True)
+    is_active = models.BooleanField(_("active"), default=True)
+    imported = models.BooleanField(_("imported"), default=False)
+    created_at = models.DateTimeField(_("created"))
 
     class Meta:
+        verbose_name = _("project")
         ordering = ["title", "id"]
         constraints = [models.CheckConstraint(condition=models.Q(slug__regex=SLUG_FORM), name="project_slug_form")]
 
@@ -163,10 +172,15 @@ class ProjectMembership(models.Model):
         PI = "pi", _("Principal investigator")
         RESEARCHER = "researcher", _("Researcher")
 
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="project_memberships")
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="memberships")
-    role = models.CharField(max_length=16, choices=Role.choices)
-    created_at = models.DateTimeField()
+    user = models.ForeignKey(
+        User, verbose_name=_("person"), on_delete=models.CASCADE, related_name="project_memberships"
+    )
+    project = models.ForeignKey(
+        Project, verbose_name=_("project"), on_delete=models.CASCADE, related_name="memberships"
+    )
+    role = models.CharField(_("role"), max_length=16, choices=Role.choices)
+    created_at = models.DateTimeField(_("created"))
 
     class Meta:
+        verbose_name = _("project membership")
         constraints = [models.UniqueConstraint(fields=["user", "project", "role"], name="project_membership_role_once")]

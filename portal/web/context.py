@@ -5,7 +5,7 @@ from django.http import HttpRequest
 
 from portal.people.models import Organisation, Project
 from portal.people.rules import Person
-from portal.people.selectors import organisations_of, projects_of
+from portal.people.selectors import organisations_of, projects_visible
 from portal.web.registry import PlacedLink, navigation
 
 
@@ -33,11 +33,12 @@ class Shell:
         return [link for link in self._links if link.section == "centre"]
 
     def tree(self) -> list[Branch]:
-        """The person's organisations, each with the projects in which the person works."""
-        projects = list(projects_of(self.person))
+        """The person's organisations, each with the projects that the person works in or manages."""
+        organisations = organisations_of(self.person)
+        projects = list(projects_visible(self.person).filter(is_active=True, organisation__in=organisations))
         return [
             Branch(organisation, [project for project in projects if project.organisation_id == organisation.pk])
-            for organisation in organisations_of(self.person)
+            for organisation in organisations
         ]
 
 

@@ -5,7 +5,6 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
@@ -110,10 +109,8 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Uses neither the database nor the session: they may be what failed."""
-    language = get_language() or settings.LANGUAGE_CODE
     context = {
         "code": 500,
-        "language": language,
         "title": _("Something broke on our side"),
         "text": _("It was written to the log. Nothing was charged by this. Try again in a minute."),
     }
