@@ -42,7 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
             preflight.check_root()
             with locked(stack):
                 left = supervisor.stop(stack)
-            build.say(f"{stack.directory} is stopped" + (f"; {left} processes had outlived the supervisor" * bool(left)))
+            outlived = f"; {left} processes had outlived the supervisor" if left else ""
+            build.say(f"{stack.directory} is stopped{outlived}")
         case "reset":
             preflight.check_root()
             with locked(stack):
@@ -70,6 +71,9 @@ def main() -> int:
     except Refusal as refusal:
         if str(refusal):
             build.say(f"make: {refusal}")
+        return 1
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        sys.stderr.close()
         return 1
 
 

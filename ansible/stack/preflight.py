@@ -11,7 +11,8 @@ from .layout import DEFAULT_PORT_BASE, DEFAULT_TEST_PORT_BASE, LAYOUT_VERSION, P
 
 NEEDED_BYTES_NEW = 6 * 10**9  # packages, two virtual environments, databases
 NEEDED_BYTES_BUILT = 10**9
-LISTEN = "0A"
+LAST_TEST_PORT_BASE = 29400
+LISTEN = "0A"  # in /proc/net/tcp
 
 
 def check(stack: Stack, *, port_base: int | None) -> int:
@@ -74,10 +75,12 @@ def choose_ports(stack: Stack, wanted: int | None) -> int:
     if not stack.is_test:
         _check_ports(stack, DEFAULT_PORT_BASE)
         return DEFAULT_PORT_BASE
-    for candidate in range(DEFAULT_TEST_PORT_BASE, 29400, 100):
+    for candidate in range(DEFAULT_TEST_PORT_BASE, LAST_TEST_PORT_BASE, 100):
         if not _taken(stack, candidate):
             return candidate
-    raise Refusal("no free ports from 19400 to 29400 for the test stack: choose some with PORT_BASE=…")
+    raise Refusal(
+        f"no free ports from {DEFAULT_TEST_PORT_BASE} to {LAST_TEST_PORT_BASE} for the test stack: choose some with PORT_BASE=…"
+    )
 
 
 def _check_ports(stack: Stack, base: int) -> None:

@@ -39,19 +39,31 @@ def _is_root_daemon(stack: Stack, entry: Path) -> bool:
     command = (entry / "cmdline").read_bytes().split(b"\0")
     if str(stack.supervisor_conf).encode() in command:
         return any(part.endswith(b"/supervisord") for part in command[:2])
-    if os.path.basename(os.readlink(entry / "exe")) in {"slurmd", "slurmstepd"}:
+    program = os.path.basename(os.readlink(entry / "exe")).removesuffix("-wlm")  # as Debian names them
+    if program == "slurmd":
         return f"SLURM_CONF={stack.slurm_conf}".encode() in (entry / "environ").read_bytes().split(b"\0")
-    return False
+    # slurmstepd overwrites its environment with its title; its socket lies in the node's spool directory.
+    return program == "slurmstepd" and bool(_sockets(entry) & _spool_sockets(stack))
+
+
+def _sockets(entry: Path) -> set[str]:
+    targets = [os.readlink(link) for link in (entry / "fd").iterdir()]
+    return {target[len("socket:[") : -1] for target in targets if target.startswith("socket:[")}
+
+
+def _spool_sockets(stack: Stack) -> set[str]:
+    rows = [row.split() for row in Path("/proc/net/unix").read_text().splitlines()]
+    return {row[6] for row in rows if len(row) > 7 and row[7].startswith(f"{stack.state}/slurm/")}
 
 
 def end_processes(stack: Stack) -> int:
     """TERM, then KILL whatever of the stack still lives; return how many there were.
 
-    Raises Refusal when some do not end within 20 seconds.
+    Raises Refusal when some do not end within 15 seconds.
     """
     left = living(stack)
     count = len(left)
-    for number, patience_s in ((signal.SIGTERM, 10), (signal.SIGKILL, 10)):
+    for number, patience_s in ((signal.SIGTERM, 5), (signal.SIGKILL, 10)):
         if not left:
             break
         for pid, started in left.items():

@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 from . import supervisor
 from .layout import Stack, checkout_home
@@ -40,8 +41,9 @@ def health(stack: Stack) -> list[Health]:
     for name, program in sorted(programs.items()):
         well, says = answers.pop(name, (True, ""))
         running = program["statename"] == "RUNNING"
-        since = f"pid {program['pid']}, up {time.time() - program['start']:.0f} s" if running else program["description"]
-        lines.append(Health(name, running and well, f"{since}{', ' if says else ''}{says}"))
+        up_s = time.time() - program["start"]
+        state = f"pid {program['pid']}, up {up_s:.0f} s" if running else f"is {program['statename'].lower()}"
+        lines.append(Health(name, running and well, f"{state}, {says}" if says else state))
     missing = [name for name in answers if name not in programs]
     return lines + [Health(name, False, "has no program: build the stack again") for name in missing]
 
@@ -76,7 +78,8 @@ def _probes(stack: Stack) -> dict[str, Callable[[], str]]:
         "postgresql": lambda: _postgresql(environment["DATABASE_URL"]),
         "redis": lambda: _redis(environment["REDIS_URL"]),
         "mariadb": lambda: _mariadb(stack),
-        "munged": lambda: _munged(stack),
+        "munged": lambda: _munged(stack.run / "munge/munge.socket"),
+        "munged-accounting": lambda: _munged(stack.run / "munge-accounting/munge.socket"),
         "slurmdbd": lambda: _slurmdbd(stack),
         "slurmctld": lambda: _slurmctld(stack),
         "prometheus": lambda: _http(environment["PROMETHEUS_URL"] + "/-/ready"),
@@ -96,7 +99,7 @@ def _postgresql(url: str) -> str:
 
 def _redis(url: str) -> str:
     parts = urllib.parse.urlsplit(url)
-    with socket.create_connection((parts.hostname, parts.port), PROBE_TIMEOUT_S) as connection:
+    with socket.create_connection((parts.hostname, parts.port or 6379), PROBE_TIMEOUT_S) as connection:
         connection.sendall(f"AUTH {parts.username} {parts.password}\r\nPING\r\n".encode())
         answer = b""
         while b"PONG" not in answer and not answer.startswith(b"-"):
@@ -116,11 +119,11 @@ def _mariadb(stack: Stack) -> str:
     return "server " + _run([*command, "-e", "select version()"], MYSQL_PWD=conf["StoragePass"])
 
 
-def _munged(stack: Stack) -> str:
-    socket_path = str(stack.run / "munge/munge.socket")
+def _munged(place: Path) -> str:
+    socket_path = str(place)
     credential = _run(["munge", "-n", "-S", socket_path])
     done = subprocess.run(
-        ["unmunge", "-S", socket_path], input=credential, capture_output=True, text=True, check=True, timeout=5
+        ["/usr/bin/unmunge", "-S", socket_path], input=credential, capture_output=True, text=True, check=True, timeout=5
     )
     return "makes and reads credentials" if "Success" in done.stdout else done.stdout
 
@@ -161,12 +164,8 @@ def _worker_probe(stack: Stack, name: str) -> Callable[[], str]:
     node = name.removeprefix("worker-").replace("cluster-", "cluster.")
 
     def probe() -> str:
-        says = _run(
-            [str(checkout_home() / "venv/bin/python"), "-P", "-c", PING_WORKER, f"{node}@{stack.name}"],
-            SAOLA_ENV_FILE=str(stack.state / "env/manage.env"),
-            PYTHONPATH=str(stack.install / "app"),
-        )
-        return says
+        python = str(checkout_home() / "venv/bin/python")
+        return _run([python, "-c", PING_WORKER, f"{node}@{stack.name}"], REDIS_URL=stack.environment()["REDIS_URL"])
 
     return probe
 
@@ -174,14 +173,10 @@ def _worker_probe(stack: Stack, name: str) -> Callable[[], str]:
 # Through the broker and back, as a task goes. Celery's own command line takes three times as long.
 PING_WORKER = """
 import os, sys, celery
-from kombu.exceptions import OperationalError
-app = celery.Celery(broker=dict(l.split("=", 1) for l in open(os.environ["SAOLA_ENV_FILE"]).read().splitlines() if "=" in l)["REDIS_URL"])
-for _ in range(3):
-    if app.control.ping(destination=[sys.argv[1]], timeout=2, limit=1):
-        print("answers through its queue")
-        break
-else:
+app = celery.Celery(broker=os.environ["REDIS_URL"])
+if not any(app.control.ping(destination=[sys.argv[1]], timeout=2, limit=1) for attempt in range(3)):
     sys.exit("does not answer through its queue")
+print("answers through its queue")
 """
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import subprocess
 import time
 import xmlrpc.client
+from collections.abc import Iterator
 from typing import Any
 
 from .layout import Refusal, Stack, checkout_home
@@ -21,7 +23,11 @@ class _UnixConnection(http.client.HTTPConnection):
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+        try:
+            self.sock.connect(self._path)
+        except OSError:
+            self.sock.close()
+            raise
 
 
 class _UnixTransport(xmlrpc.client.Transport):
@@ -33,14 +39,17 @@ class _UnixTransport(xmlrpc.client.Transport):
         return _UnixConnection(self._path)
 
 
-def _rpc(stack: Stack) -> Any:
+@contextlib.contextmanager
+def _rpc(stack: Stack) -> Iterator[Any]:
     transport = _UnixTransport(str(stack.run / "supervisor.sock"))
-    return xmlrpc.client.ServerProxy("http://localhost/RPC2", transport=transport).supervisor
+    with xmlrpc.client.ServerProxy("http://localhost/RPC2", transport=transport) as proxy:
+        yield proxy.supervisor
 
 
 def answers(stack: Stack) -> bool:
     try:
-        return bool(_rpc(stack).getState()["statename"] == "RUNNING")
+        with _rpc(stack) as rpc:
+            return bool(rpc.getState()["statename"] == "RUNNING")
     except (OSError, xmlrpc.client.Error, http.client.HTTPException):
         return False
 
@@ -48,7 +57,8 @@ def answers(stack: Stack) -> bool:
 def programs(stack: Stack) -> list[dict[str, Any]]:
     """name, statename, pid, start (epoch seconds) and more of every program; empty when supervisord is not up."""
     try:
-        return list(_rpc(stack).getAllProcessInfo())
+        with _rpc(stack) as rpc:
+            return list(rpc.getAllProcessInfo())
     except (OSError, xmlrpc.client.Error, http.client.HTTPException):
         return []
 
@@ -73,19 +83,19 @@ def start(stack: Stack) -> None:
 
 def update(stack: Stack, names: list[str]) -> None:
     """Let supervisord run the named programs as their files now say; those that did not change go on undisturbed."""
-    rpc = _rpc(stack)
-    added, changed, _removed = rpc.reloadConfig()[0]
-    # All are stopped before one is started: they may need each other's ports.
-    for name in set(changed) & set(names):
-        rpc.stopProcessGroup(name)
-        rpc.removeProcessGroup(name)
-    for name in names:
-        if name in added or name in changed:
-            rpc.addProcessGroup(name)
-            print("started", name)
-        elif rpc.getProcessInfo(name)["statename"] in {"STOPPED", "EXITED", "FATAL"}:
-            rpc.startProcess(name, False)
-            print("started", name)
+    with _rpc(stack) as rpc:
+        added, changed, _removed = rpc.reloadConfig()[0]
+        # All are stopped before one is started: they may need each other's ports.
+        for name in set(changed) & set(names):
+            rpc.stopProcessGroup(name)
+            rpc.removeProcessGroup(name)
+        for name in names:
+            if name in added or name in changed:
+                rpc.addProcessGroup(name)
+                print("started", name)
+            elif rpc.getProcessInfo(name)["statename"] in {"STOPPED", "EXITED", "FATAL"}:
+                rpc.startProcess(name, False)
+                print("started", name)
 
 
 def stop(stack: Stack) -> int:
@@ -93,7 +103,8 @@ def stop(stack: Stack) -> int:
     if answers(stack):
         pid = int((stack.state / "supervisor/supervisord.pid").read_text())
         started = start_time(pid)
-        _rpc(stack).shutdown()
+        with _rpc(stack) as rpc:
+            rpc.shutdown()
         # Until it is gone it would unlink the socket of the next one.
         deadline = time.monotonic() + 90
         while started and start_time(pid) == started and time.monotonic() < deadline:

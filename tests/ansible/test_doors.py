@@ -1,0 +1,101 @@
+"""A job has the run of its node, and the one-machine stack is that node: every port and socket asks for a credential."""
+
+import json
+import os
+import pwd
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from stack.layout import PORT_OFFSETS, Stack
+from stack.preflight import _listeners
+
+pytestmark = pytest.mark.slurm
+JOB_PATIENCE_S = 120
+
+
+def slurm(stack: Stack, *command: str, user: str | None = None, **more: object) -> str:
+    done = subprocess.run(
+        list(command),
+        user=user,
+        group=user,
+        extra_groups=[] if user else None,
+        env={"PATH": "/usr/bin:/bin", "SLURM_CONF": str(stack.slurm_conf), "LANG": "C.UTF-8", "TZ": "UTC"},
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+        **more,  # type: ignore[call-overload]
+    )
+    assert done.returncode == 0, done.stderr
+    return str(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def intruder(stack: Stack) -> Iterator[tuple[str, str]]:
+    """A researcher with an account and a QOS of his own, made for this test: (unix account, QOS)."""
+    name = f"doors{os.getpid()}-{int(time.time())}"
+    user = f"r{stack.id}d"
+    slurm(stack, "sacctmgr", "-i", "-Q", "add", "account", name)
+    slurm(stack, "sacctmgr", "-i", "-Q", "add", "qos", name, "flags=NoDecay,DenyOnLimit")
+    slurm(stack, "sacctmgr", "-i", "-Q", "add", "user", user, f"account={name}", f"qos={name}", f"defaultqos={name}")
+    yield user, name
+    slurm(stack, "sacctmgr", "-i", "-Q", "delete", "user", user, f"account={name}")
+    slurm(stack, "sacctmgr", "-i", "-Q", "delete", "account", name)
+    slurm(stack, "sacctmgr", "-i", "-Q", "delete", "qos", name)
+
+
+@pytest.fixture(scope="module")
+def doors(stack: Stack, intruder: tuple[str, str]) -> dict[str, str]:
+    """What a job that knocks at every door of the stack has to tell."""
+    user, name = intruder
+    home = Path(pwd.getpwnam(user).pw_dir)
+    program = home / "knock.py"
+    program.write_bytes((Path(__file__).parent / "knock.py").read_bytes())
+    program.chmod(0o644)
+    output = home / f"knock-{name}.json"
+    script = f"#!/bin/sh\nexec /usr/bin/python3 -I {program} {stack.record()['port_base']} {stack.run}\n"
+    wanted = ["--parsable", "--export=NONE", f"--chdir={home}", f"--output={output}", "--gres=gpu:h100:1", "--time=5"]
+    job = slurm(stack, "sbatch", *wanted, "-A", name, "--qos", name, user=user, input=script).strip()
+    deadline = time.monotonic() + JOB_PATIENCE_S
+    while slurm(stack, "squeue", "-h", "-j", job, "-o", "%T", "--states=PENDING,RUNNING,COMPLETING"):
+        assert time.monotonic() < deadline, "the job does not end"
+        time.sleep(0.5)
+    told = output.read_text()
+    output.unlink()
+    program.unlink()
+    return dict(json.loads(told))
+
+
+def test_no_door_opens_without_a_credential(doors: dict[str, str]) -> None:
+    assert not {door: answer for door, answer in doors.items() if not answer.startswith("refused")}
+
+
+@pytest.mark.parametrize("part", ["postgresql", "redis", "mariadb", "prometheus", "web", "slurmdbd", "slurmctld"])
+def test_the_job_knocked_everywhere(doors: dict[str, str], part: str) -> None:
+    assert [door for door in doors if door.startswith(part)]
+
+
+def test_every_listening_port_of_the_stack_is_known(stack: Stack) -> None:
+    own = set(stack.users().values())
+    base = stack.record()["port_base"]
+    known = {base + offset for offset in PORT_OFFSETS.values()}
+    assert {port for port, uids in _listeners().items() if uids & own} <= known
+
+
+def test_slurm_shows_a_stranger_nothing(stack: Stack, intruder: tuple[str, str]) -> None:
+    """The cluster's administrator has a user and an account there; the intruder's commands must show neither."""
+    user, name = intruder
+    shown = [
+        slurm(stack, "sacctmgr", "-nP", "show", "user", user=user),
+        slurm(stack, "sacctmgr", "-nP", "show", "association", user=user),
+        slurm(stack, "sacctmgr", "-nP", "show", "account", user=user),
+        slurm(stack, "sacct", "-a", "-X", "-n", "-P", "-o", "user,account", user=user),
+        slurm(stack, "squeue", "-a", "-h", "-o", "%u %a", user=user),
+        slurm(stack, "sreport", "-nP", "cluster", "AccountUtilizationByUser", user=user),
+    ]
+    strangers = {account for account in slurm(stack, "sacctmgr", "-nP", "show", "account", "format=account").split()}
+    strangers = strangers - {name, "root"} | {f"{stack.name}-cluster"} | set(stack.users()) - {user}
+    assert not [stranger for stranger in strangers if stranger in "\n".join(shown)]
