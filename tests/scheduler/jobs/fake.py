@@ -1,0 +1,130 @@
+"""A Slurm in memory, for speed: it accepts, refuses, forgets and answers late on demand.
+
+The same promises are tested on a real Slurm in test_real_slurm.py and test_faults.py.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from portal.clock import now
+from scheduler.clusters.adapters.protocol import (
+    AccountingRecord,
+    ClusterUnreachable,
+    ControllerStatus,
+    QueueJob,
+    SubmitRequest,
+)
+
+
+class FakeSlurm:
+    def __init__(self) -> None:
+        self.jobs: dict[int, QueueJob] = {}
+        self.history: list[AccountingRecord] = []
+        self.requests: list[SubmitRequest] = []
+        self.cancelled: list[tuple[str, int]] = []  # by whom, what
+        self.accounts = {"minh", "hoa", "tuan"}
+        self.next_id = 100
+        self.away = False
+        self.booted_at = now() - timedelta(hours=1)
+        self.dbd_queue = 0
+        self.on_submit: list[Exception] = []  # raised by the next submissions, before anything exists
+        self.after_submit: list[Exception] = []  # raised although the job exists
+
+    # what the portal calls
+
+    def controller_status(self, at: datetime | None = None) -> ControllerStatus:
+        self._answer()
+        return ControllerStatus(booted_at=self.booted_at, dbd_queue=self.dbd_queue, answered_at=at or now())
+
+    def queue(self, *, job_ids=()) -> list[QueueJob]:
+        self._answer()
+        return [job for number, job in self.jobs.items() if not job_ids or number in job_ids]
+
+    def records(self, *, since=None, until=None, job_ids=()):
+        self._answer()
+        return [record for record in self.history if not job_ids or record.job_id_raw in job_ids]
+
+    def unix_account_exists(self, name: str) -> bool:
+        return name in self.accounts
+
+    def submit(self, request: SubmitRequest) -> int:
+        self.requests.append(request)
+        if self.on_submit:
+            raise self.on_submit.pop(0)
+        number = self.accept(request)
+        if self.after_submit:
+            raise self.after_submit.pop(0)
+        return number
+
+    def cancel(self, *, job_id: int, unix_account: str) -> None:
+        self._answer()
+        self.cancelled.append((unix_account, job_id))
+
+    def job_cancel_as_admin(self, *, job_id: str, reason: str) -> None:
+        self._answer()
+        self.cancelled.append(("admin", int(job_id)))
+
+    # what happens in Slurm
+
+    def accept(self, request: SubmitRequest, **changes) -> int:
+        self.next_id += 1
+        plain = QueueJob(
+            job_id=self.next_id,
+            array_job_id=None,
+            array_tasks="",
+            array_task_count=1,
+            het_job_id=None,
+            user=request.unix_account,
+            account=request.account,
+            qos=request.qos,
+            partition=request.partition,
+            state="PENDING",
+            reason="None",
+            comment=str(request.key),
+            name=request.name,
+            submit_at=now().replace(microsecond=0),
+            eligible_at=None,
+            start_at=None,
+            time_limit_s=request.time_limit_s,
+            nodes=request.nodes,
+            gpus={"gpu": request.nodes * request.gpus_per_node},
+            restarts=0,
+        )
+        self.jobs[self.next_id] = replace(plain, **changes)
+        return self.next_id
+
+    def change(self, number: int, **changes) -> None:
+        self.jobs[number] = replace(self.jobs[number], **changes)
+
+    def start(self, number: int, **changes) -> None:
+        job = self.jobs[number]
+        typed = {job.partition: sum(job.gpus.values())}
+        self.change(number, **({"state": "RUNNING", "reason": "None", "start_at": now(), "gpus": typed} | changes))
+
+    def forget(self, number: int, *, record_state: str = "", elapsed_s: int = 0) -> None:
+        """It leaves the queue; with a state slurmdbd has a record of it."""
+        job = self.jobs.pop(number)
+        if not record_state:
+            return
+        final = record_state not in ("PENDING", "RUNNING")
+        self.history.append(
+            AccountingRecord(
+                job_id_raw=job.job_id,
+                job_id=str(job.job_id),
+                account=job.account,
+                user=job.user,
+                qos=job.qos,
+                partition=job.partition,
+                state=record_state,
+                submit_at=job.submit_at,
+                start_at=job.start_at,
+                end_at=now() if final else None,
+                elapsed_s=elapsed_s,
+                gpus=job.gpus,
+                comment=job.comment,
+            )
+        )
+
+    def _answer(self) -> None:
+        if self.away:
+            raise ClusterUnreachable("connect failure")
