@@ -1,6 +1,21 @@
 """Everything that settlement writes: charges from records, holds of jobs from outside, imported history."""
 
 from scheduler.settlement.services.importing import Imported, history_import
+from scheduler.settlement.services.outside import Covered, outside_cover
+from scheduler.settlement.services.reading import records_settle
+from scheduler.settlement.services.reconciling import reconcile, reconcile_if_due
 from scheduler.settlement.services.settling import Settled, settle
+from scheduler.settlement.services.waiting import waiting_follow
 
-__all__ = ["Imported", "Settled", "history_import", "settle"]
+__all__ = [
+    "Covered",
+    "Imported",
+    "Settled",
+    "history_import",
+    "outside_cover",
+    "reconcile",
+    "reconcile_if_due",
+    "records_settle",
+    "settle",
+    "waiting_follow",
+]

@@ -175,7 +175,7 @@ def _changed_book(rows: list[Any], done: Imported, actor: str) -> None:
             imported_grant(allocation=record.allocation, amount_gpu_seconds=difference, actor=actor)
         record.revision += 1
         correction_book(
-            allocation_id=record.allocation_id,
+            allocation_id=record.allocation.pk,
             record_charge_id=record.charge,
             revision=record.revision,
             difference_gpu_seconds=difference,

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
 
 from portal.clock import now
 from portal.people.models import User
@@ -190,21 +189,22 @@ def states_follow(*, cluster: Cluster, seen: Iterable[Seen], runs: dict[Key, Run
     jobs: dict[UUID, Seen] = {}
     for one in seen:
         run = runs.get(one.key)
-        if run is None:
-            continue
+        if run is None or run.ended_at is not None:
+            continue  # squeue shows a job for a while after its end
         state = job_state(one.state)
-        if (run.state, run.started_at, run.gpus) != (state, one.started_at, one.gpus) and run.ended_at is None:
+        if (run.state, run.started_at, run.gpus) != (state, one.started_at, one.gpus):
             run.state, run.started_at, run.gpus = state, one.started_at, one.gpus
             changed.append(run)
         if run.job.origin == Job.Origin.OUTSIDE and (run.job_id not in jobs or state == Job.State.RUNNING):
             jobs[run.job_id] = one
     Run.objects.bulk_update(changed, ["state", "started_at", "gpus"], batch_size=500)
     for job_id, one in jobs.items():
-        facts = {"state": job_state(one.state), "partition": one.partition[:64]}
+        facts: dict[str, str | int] = {"state": job_state(one.state), "partition": one.partition[:64]}
         if one.time_limit_s:
-            facts["time_limit_s"] = one.time_limit_s  # type: ignore[assignment]
-        differs = Q(pk=job_id) & ~Q(**facts)
-        Job.objects.filter(differs).update(**facts, updated_at=now())
+            facts["time_limit_s"] = one.time_limit_s
+        Job.objects.filter(pk=job_id).exclude(**facts, denied_since=None).update(
+            **facts, denied_since=None, updated_at=now()
+        )
 
 
 def allocation_move(job: Job, allocation: Allocation) -> None:

@@ -67,7 +67,8 @@ def settle(*, cluster: Cluster, records: Iterable[AccountingRecord], queue: Sequ
     """Charges what is final and was not charged, corrects what changed, frees the holds of what never started.
 
     `queue` is squeue at about the same time: it says which requeued jobs wait for another run. A record that cannot be
-    settled is logged and counted, and does not stop the others. Raises OperationalError or InterfaceError where the database is away.
+    settled is logged and counted, and does not stop the others. Raises OperationalError or InterfaceError where the
+    database is away.
     """
     done = Settled()
     ours = ours_read(cluster)
@@ -221,6 +222,7 @@ def _own_hold(work: _Work, done: Settled) -> UUID | None:
     if run is None or run.hold is None or run.hold_resolved:
         return None
     allocation_id = record.allocation_id
+    assert allocation_id is not None
     if run.job.allocation_id == allocation_id:
         return run.hold
     done.voided += hold_void(

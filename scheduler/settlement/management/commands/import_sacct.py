@@ -5,7 +5,7 @@ import sys
 import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO, Any, TextIO
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.core.management.base import CommandError
@@ -81,7 +81,7 @@ class Command(JsonCommand):
         )
 
 
-def _lines(file: IO[str], bar: "Bar") -> Iterator[str]:
+def _lines(file: TextIO, bar: "Bar") -> Iterator[str]:
     """The file's lines; tells the bar how far it is, by the bytes read."""
     total = os.fstat(file.fileno()).st_size
     for number, line in enumerate(iter(lambda: file.readline(_LINE_LIMIT), "")):

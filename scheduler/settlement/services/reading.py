@@ -1,0 +1,105 @@
+"""What is read from slurmdbd, and when: nothing is missed, whatever is late, and what was read twice does no harm.
+
+Records appear late (slurmctld keeps them while slurmdbd is down) and change until they are final. So there are three
+readings: windows that overlap, once a day a wide sweep, and by its number every run once seen that has no final record
+yet and that squeue no longer shows.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import chain
+
+from portal.clock import now
+from scheduler.clusters.adapters.protocol import AccountingRecord, ClusterAdapter
+from scheduler.clusters.models import Cluster
+from scheduler.clusters.services import Look
+from scheduler.jobs.models import Job, Run
+from scheduler.settlement.charges import job_state
+from scheduler.settlement.models import Cursor, Record
+from scheduler.settlement.services.settling import Settled, jobs_close, settle
+
+OVERLAP = timedelta(minutes=10)  # of two windows; far above the seconds that a record takes to reach slurmdbd
+SWEEP_EVERY = timedelta(days=1)
+SWEEP_BACK = timedelta(days=32)  # a month, so that even a weekend of a dead slurmdbd is inside
+IDS_LIMIT = 5_000  # runs looked up by number in one cycle, the oldest first
+GONE_AFTER = timedelta(minutes=2)  # above MessageTimeout and one cycle
+
+
+def records_settle(*, cluster: Cluster, adapter: ClusterAdapter, look: Look) -> Settled:
+    """Reads what is due and settles it; then, and only then, moves the cursor.
+
+    Raises ClusterError where slurmdbd does not answer: the cursor stays, and the next cycle reads the same again.
+    """
+    began_at = now()
+    cursor = Cursor.objects.filter(cluster=cluster).first()
+    since, is_sweep = _since(cluster, cursor, began_at)
+    ids = _unsettled_ids(cluster, look)
+    readings = [adapter.records(since=since)]
+    if ids:
+        readings.append(adapter.records(job_ids=ids))
+    found: set[int] = set()
+    done = settle(cluster=cluster, records=_noting(chain.from_iterable(readings), found), queue=look.queue)
+    _gone_close(cluster, look, found)
+    _cursor_move(cluster, cursor, began_at, is_sweep=is_sweep, look=look)
+    return done
+
+
+def _since(cluster: Cluster, cursor: Cursor | None, moment: datetime) -> tuple[datetime, bool]:
+    """From when on records are read, and whether this is the wide sweep."""
+    beginning = cluster.created_at - SWEEP_EVERY  # before the portal knew the cluster, none of its accounts was ours
+    if cursor is None:
+        return beginning, True
+    if cursor.swept_at is None or moment - cursor.swept_at >= SWEEP_EVERY:
+        return max(beginning, min(cursor.read_until - OVERLAP, moment - SWEEP_BACK)), True
+    return cursor.read_until - OVERLAP, False
+
+
+def _cursor_move(cluster: Cluster, cursor: Cursor | None, began_at: datetime, *, is_sweep: bool, look: Look) -> None:
+    # What slurmctld has not told slurmdbd yet may lie anywhere before now: the window stays open until it has.
+    complete = look.status.dbd_queue == 0
+    read_until = began_at if complete or cursor is None else cursor.read_until
+    if cursor is None and not complete:
+        return
+    Cursor.objects.update_or_create(
+        cluster=cluster,
+        defaults={"read_until": read_until, "updated_at": now()} | ({"swept_at": began_at} if is_sweep else {}),
+    )
+
+
+def _unsettled_ids(cluster: Cluster, look: Look) -> list[int]:
+    """Numbers of runs without a final record that are not in the queue any more."""
+    queued = {(line.job_id, line.submit_at) for line in look.queue if line.state != "COMPLETING"}
+    runs = Run.objects.filter(cluster=cluster, ended_at=None, job_id_raw__isnull=False, submit_at__isnull=False)
+    records = Record.objects.filter(cluster=cluster, is_final=False, imported=False)
+    keys = set(runs.values_list("job_id_raw", "submit_at")) | set(records.values_list("job_id_raw", "submit_at"))
+    return sorted({job_id for job_id, _submit_at in keys - queued if job_id is not None})[:IDS_LIMIT]
+
+
+def _noting(records: Iterator[AccountingRecord], found: set[int]) -> Iterator[AccountingRecord]:
+    for record in records:
+        found.add(record.job_id_raw)
+        yield record
+
+
+def _gone_close(cluster: Cluster, look: Look, found: set[int]) -> None:
+    """Ends pending jobs from outside that neither squeue nor slurmdbd knows any more, after a margin.
+
+    slurmctld may lose a job that it accepted, when it is killed within seconds. Such a job never started and has no
+    hold; a portal job in the same place is the jobs app's.
+    """
+    queued = {line.job_id for line in look.queue}
+    open_runs = Run.objects.filter(
+        cluster=cluster, ended_at=None, started_at=None, job__origin=Job.Origin.OUTSIDE, job_id_raw__isnull=False
+    ).select_related("job")
+    gone = [run for run in open_runs if run.job_id_raw not in queued and run.job_id_raw not in found]
+    fresh = {run.job_id for run in gone if run.job.denied_since is None}
+    Job.objects.filter(pk__in=fresh).update(denied_since=look.status.answered_at)
+    if look.status.dbd_queue:
+        return
+    ended = [
+        run for run in gone if run.job.denied_since and look.status.answered_at - run.job.denied_since > GONE_AFTER
+    ]
+    Run.objects.filter(pk__in=[run.pk for run in ended]).update(
+        state=job_state("CANCELLED"), ended_at=look.status.answered_at, hold_resolved=True
+    )
+    jobs_close({run.job_id for run in ended})
