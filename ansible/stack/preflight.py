@@ -78,9 +78,8 @@ def choose_ports(stack: Stack, wanted: int | None) -> int:
     for candidate in range(DEFAULT_TEST_PORT_BASE, LAST_TEST_PORT_BASE, 100):
         if not _taken(stack, candidate):
             return candidate
-    raise Refusal(
-        f"no free ports from {DEFAULT_TEST_PORT_BASE} to {LAST_TEST_PORT_BASE} for the test stack: choose some with PORT_BASE=…"
-    )
+    span = f"{DEFAULT_TEST_PORT_BASE} to {LAST_TEST_PORT_BASE}"
+    raise Refusal(f"no free ports from {span} for the test stack: choose some with PORT_BASE=…")
 
 
 def _check_ports(stack: Stack, base: int) -> None:

@@ -1,7 +1,7 @@
 """What a researcher's job runs to try every door of the stack: python3 -I knock.py PORT_BASE RUN_DIR.
 
-Prints one JSON object: door → what came of it, "refused: …" or "OPEN: …". It runs on the node, as the researcher, without
-anything of the project.
+Prints one JSON object: door → what came of it, "refused: …" or "OPEN: …". It runs on the node, as the researcher,
+without anything of the project.
 """
 
 import glob
