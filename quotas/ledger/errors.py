@@ -17,7 +17,8 @@ class LedgerError(Exception):
 class InsufficientBalance(LedgerError):
     """The batch would take an account that may not overdraw below zero.
 
-    account_id: the account; needed: what the batch asked of it, net; short_by: what was missing; both in its unit.
+    account_id: the account; needed: what the batch asked of it, net (after an import, which does not keep its rows: at
+    least short_by); short_by: what was missing. Both in the account's unit.
     """
 
     def __init__(self, account_id: int, needed: int, short_by: int) -> None:
@@ -90,6 +91,7 @@ def _insufficient_balance(detail: str, entries: Sequence["Entry"]) -> LedgerErro
     if found is None:
         raise ValueError(f"PostgreSQL did not show the account that failed: {detail!r}")
     account_id, debits_pending, debits_posted, _credits_pending, credits_posted = map(int, found.groups())
+    short_by = debits_pending + debits_posted - credits_posted
     needed = sum(entry.amount or 0 for entry in entries if entry.debit_id == account_id)
     needed -= sum(entry.amount or 0 for entry in entries if entry.credit_id == account_id and entry.kind == "direct")
-    return InsufficientBalance(account_id, needed, debits_pending + debits_posted - credits_posted)
+    return InsufficientBalance(account_id, max(needed, short_by), short_by)

@@ -9,7 +9,7 @@ from django.db.models import F, Q
 
 
 class Account(models.Model):
-    """Four totals of one unit, kept by the database. A total never shrinks except the pending ones, on post and void."""
+    """Four totals of one unit, kept by the database. Only the pending ones ever shrink, on post and void."""
 
     class Kind(models.TextChoices):
         SOURCE = "source"
@@ -83,7 +83,8 @@ class Transfer(models.Model):
         indexes = [
             models.Index(fields=["debit", "booked_at"], name="ledger_transfer_debit"),
             models.Index(fields=["credit", "booked_at"], name="ledger_transfer_credit"),
-            models.Index(fields=["batch"], name="ledger_transfer_batch"),
+            # A batch bears the id of its first transfer unless its caller named it: most transfers need no entry here.
+            models.Index(fields=["batch"], name="ledger_transfer_batch", condition=~Q(batch=F("id"))),
         ]
 
 

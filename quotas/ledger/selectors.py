@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from quotas.ledger.models import Account, Transfer
 
@@ -46,7 +46,9 @@ def transfers_of_account(account_id: int) -> QuerySet[Transfer]:
 
 
 def transfers_of_batch(batch: UUID) -> QuerySet[Transfer]:
-    return Transfer.objects.filter(batch=batch).order_by("booked_at", "id")
+    """What was booked as one. A batch without a name of its own bears its first transfer's id (see the index)."""
+    first_or_other = Q(pk=batch, batch=batch) | (Q(batch=batch) & ~Q(batch=F("id")))
+    return Transfer.objects.filter(first_or_other).order_by("booked_at", "id")
 
 
 def holds_open() -> QuerySet[Transfer]:

@@ -12,10 +12,11 @@ from django.db.transaction import TransactionManagementError
 
 from quotas.ledger.entries import Entry
 from quotas.ledger.errors import error_from
-from quotas.ledger.models import Account, Transfer
+from quotas.ledger.models import Account, Transfer, Verification
 from quotas.ledger.selectors import Balance
+from quotas.ledger.verification import Findings, ledger_findings
 
-__all__ = ["Entry", "account_create", "accounts_lock", "transfers_book", "transfers_import"]
+__all__ = ["Entry", "account_create", "accounts_lock", "transfers_book", "transfers_import", "verification_run"]
 
 _BOOK = "SELECT ledger_book(%s::jsonb, %s::timestamptz, %s)"
 _LOCK = "SELECT id, unit, debits_pending, debits_posted, credits_pending, credits_posted FROM ledger_lock(%s)"
@@ -86,6 +87,24 @@ def transfers_import(*, rows: Iterable[Entry], booked_at: datetime, actor: str, 
                 copy.write_row(_as_staged(entry, import_id, batch))
         cursor.execute("SELECT ledger_import(%s, %s, %s)", [import_id, booked_at, actor])
         return cursor.fetchone()[0]
+
+
+def verification_run(*, at: datetime) -> Findings:
+    """Read the whole ledger as of `at` (aware) and keep the result for /metrics. It reads the whole log."""
+    findings = ledger_findings(at=at)
+    Verification.objects.update_or_create(
+        pk=1,
+        defaults={
+            "verified_at": findings.verified_at,
+            "duration_s": findings.duration_s,
+            "transfers": findings.transfers,
+            "drifted_accounts": len(findings.drifts),
+            "unbalanced_units": len(findings.unbalanced_units),
+            "overdrawn_accounts": len(findings.overdrawn_account_ids),
+            "overdue_holds": len(findings.overdue_hold_ids),
+        },
+    )
+    return findings
 
 
 @contextlib.contextmanager

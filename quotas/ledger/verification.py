@@ -86,8 +86,11 @@ class Findings:
 
 
 def ledger_findings(*, at: datetime) -> Findings:
-    """Read the whole ledger: totals equal the log, debits equal credits in every unit, nobody who may not is below zero,
-    and no hold is unresolved after its expires_at, as of `at` (aware)."""
+    """Read the whole ledger as of `at` (aware).
+
+    Totals equal the log, debits equal credits in every unit, nobody is below zero who may not, and no hold is
+    unresolved after its expires_at.
+    """
     started_s = time.monotonic()
     with connection.cursor() as cursor:
         cursor.execute(_DRIFTS)

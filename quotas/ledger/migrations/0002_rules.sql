@@ -19,6 +19,10 @@
 --   UPDATE ledger_transfer SET amount = 1;                    -- ERROR: UPDATE on ledger_transfer is refused
 
 
+-- An account's row is rewritten by each transfer. Room in its page keeps the new version there (HOT) and the index as it is.
+ALTER TABLE ledger_account SET (fillfactor = 50);
+
+
 -- 1. What a transfer does ------------------------------------------------------------------------------------------
 
 -- A broken rule is raised under a constraint's name, as a CHECK would be, because that name is what the application turns
