@@ -213,8 +213,9 @@ _KEY = re.compile(r"(?:^| )([A-Za-z][A-Za-z0-9_/:-]*)=")
 
 
 def keyed(line: str) -> dict[str, str]:
-    """The first value of every key. A value reaches to the next key; what administrators wrote stands at the end."""
-    found: dict[str, str] = {}
+    """The first value of every key. A value ends at the next key; a reason, which people write, at the line's end."""
+    line, _, reason = line.partition(" Reason=")
+    found = {"Reason": reason.strip()} if reason else {}
     keys = list(_KEY.finditer(line))
     for key, following in zip(keys, [*keys[1:], None], strict=True):
         end = following.start() if following else len(line)

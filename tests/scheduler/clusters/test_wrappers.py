@@ -1,0 +1,234 @@
+"""The wrappers as programs: what they refuse, what sbatch is given. sbatch itself is a script here that writes down
+what it got; the same path ends in a real job in test_adapter_contract.py. Run as `nobody`, so as root only."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+WRAPPERS = Path(__file__).resolve().parents[3] / "scheduler/clusters/wrappers"
+SCRIPT = "#!/bin/bash\n#SBATCH --gres=gpu:h100:2\n#SBATCH --signal=B:TERM@60\nexport SLURM_EXPORT_ENV=ALL\nhostname\n"
+REQUEST = {
+    "key": "0f8fad5b-d9cb-469f-a165-70867728950e",
+    "account": "sl-mo-hinh",
+    "qos": "mo-hinh-h100-1a2b3c",
+    "partition": "h100",
+    "name": "huấn luyện 1",
+    "script": SCRIPT,
+    "nodes": 2,
+    "gpu_type": "h100",
+    "gpus_per_node": 8,
+    "time_limit_s": 5_400,
+}
+NOBODY = 65_534
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="takes another user's identity")
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory like the installed one, that everybody can read and only root can write."""
+    place = Path(tempfile.mkdtemp(prefix="wrappers-"))
+    place.chmod(0o755)
+    for name in ("submit", "cancel"):
+        shutil.copy(WRAPPERS / name, place / name)
+    for name in ("sbatch", "scancel"):
+        program = place / name
+        program.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\necho ---\nenv\necho ---\numask; pwd\necho ---\ncat\n')
+        program.chmod(0o755)
+    settings = place / "wrappers.json"
+    settings.write_text(json.dumps({"slurm_conf": "/run/x/slurm.conf", "bin_dir": str(place)}))
+    settings.chmod(0o644)
+    yield place
+    shutil.rmtree(place)
+
+
+def run(program: Path, request: object, *arguments: str, uid: int = NOBODY) -> subprocess.CompletedProcess[str]:
+    text = request if isinstance(request, str) else json.dumps(request)
+    return subprocess.run(
+        [program, *arguments],
+        input=text,
+        text=True,
+        capture_output=True,
+        user=uid,
+        group=uid,
+        extra_groups=[],
+        env={"SECRET_KEY": "must not leak", "SBATCH_ARRAY_INX": "1-9", "LD_LIBRARY_PATH": "/tmp", "PYTHONPATH": "/tmp"},
+        check=False,
+    )
+
+
+def refusal(answer: subprocess.CompletedProcess[str]) -> str:
+    assert (answer.returncode, answer.stdout) == (64, "")
+    assert answer.stderr.startswith(("saola-submit: ", "saola-cancel: "))
+    return answer.stderr.split(": ")[1]
+
+
+def test_sbatch_gets_a_fixed_vector_a_clean_environment_and_the_script(place: Path) -> None:
+    answer = run(place / "submit", REQUEST)
+    assert answer.returncode == 0, answer.stderr
+    arguments, environment, where, script = answer.stdout.split("---\n")
+    assert arguments.splitlines() == [
+        "--parsable",
+        "--export=NONE",
+        "--chdir=/nonexistent",
+        "--output=/nonexistent/slurm-%j.out",
+        "--ignore-pbs",
+        "--comment=0f8fad5b-d9cb-469f-a165-70867728950e",
+        "--job-name=huấn luyện 1",
+        "--account=sl-mo-hinh",
+        "--qos=mo-hinh-h100-1a2b3c",
+        "--partition=h100",
+        "--nodes=2",
+        "--gres=gpu:h100:8",
+        "--time=90",
+    ]
+    names = {line.partition("=")[0] for line in environment.splitlines()} - {"_", "PWD"}
+    assert names == {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "SLURM_CONF"}
+    assert where.split() == ["0027", "/"]
+    assert script == SCRIPT
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"key": "not-a-uuid"},
+        {"key": REQUEST["key"] + "\n"},
+        {"account": "a b"},
+        {"account": "--uid=0"},
+        {"account": ""},
+        {"qos": "x,y"},
+        {"qos": "x" * 121},
+        {"partition": "h100,h200"},
+        {"partition": "-p"},
+        {"name": ""},
+        {"name": "x" * 65},
+        {"name": "a\nb"},
+        {"name": 'a"b'},
+        {"name": "a\x00b"},
+        {"nodes": 0},
+        {"nodes": 10_000},
+        {"nodes": "2"},
+        {"nodes": True},
+        {"nodes": 2.0},
+        {"nodes": None},
+        {"gpus_per_node": 0},
+        {"gpus_per_node": 10_000},
+        {"gpu_type": "h100:8,gpu:h200"},
+        {"gpu_type": "H100"},
+        {"time_limit_s": 59},
+        {"time_limit_s": 61},
+        {"time_limit_s": 367 * 86_400},
+        {"time_limit_s": -60},
+        {"script": 17},
+        {"extra": "x"},
+    ],
+    ids=lambda changed: f"{next(iter(changed))}={next(iter(changed.values()))!r}"[:40],
+)
+def test_it_refuses_a_request_that_breaks_a_rule(place: Path, changed: dict[str, object]) -> None:
+    assert refusal(run(place / "submit", {**REQUEST, **changed})) == "request"
+
+
+@pytest.mark.parametrize("missing", sorted(REQUEST))
+def test_it_refuses_a_request_without_one_of_the_keys(place: Path, missing: str) -> None:
+    assert refusal(run(place / "submit", {key: REQUEST[key] for key in REQUEST if key != missing})) == "request"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "17", '"x"', "\ud800".encode("utf-8", "replace").decode(), "[" * 100_000]
+)
+def test_it_refuses_what_is_no_request(place: Path, text: str) -> None:
+    assert refusal(run(place / "submit", text)) == "request"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "",
+        "hostname\n",
+        "#!/usr/bin/python3\nprint(1)\n",
+        "#!/bin/bash/../../usr/bin/env python3\n",
+        "#!/bin/bash\nhost\0name\n",
+        "#!/bin/bash\r\nhostname\r\n",
+        "#!/bin/bash\n#SBATCH --array=1-9\nhostname\n",
+        "#!/bin/bash\n#SBATCH --gpus=8\nhostname\n",
+        "#!/bin/bash\n#SBATCH -a 1-9\nhostname\n",
+        "#!/bin/bash\n#SBATCH -G8\nhostname\n",
+        "#!/bin/bash\n#SBATCH --nodes=1 --exclusive\nhostname\n",
+        "#!/bin/bash\n#SBATCH --clusters=all\nhostname\n",
+        "#!/bin/bash\n#SBATCH --nodes=1\n#SBATCH hetjob\n#SBATCH --nodes=2\nhostname\n",
+        "#!/bin/bash\n#SBATCH --nodes=1 hetjob\nhostname\n",
+        "#!/bin/bash\n#SBATCH --requeue hetjob\nhostname\n",
+        "#!/bin/bash\n#SBATCH --reservation=x\nhostname\n",
+        "#!/bin/bash\n#SBATCH --uid=0\nhostname\n",
+        "#!/bin/bash\n#SBATCH --export=ALL\nhostname\n",
+        '#!/bin/bash\n#SBATCH "--arr"ay=1-9\nhostname\n',
+        "#!/bin/bash\n#SBATCH \\--array=1-9\nhostname\n",
+        "#!/bin/bash\n#SBATCH --comm=x\nhostname\n",
+        "#!/bin/bash\n#SLURM --array=1-9\nhostname\n",
+        "#!/bin/bash\n#PBS -l nodes=4\nhostname\n",
+        "#!/bin/bash\n#BSUB -n 4\nhostname\n",
+        "#!/bin/bash\n" + "#" * 1_048_576,
+    ],
+    ids=lambda script: script[12:40].strip() or repr(script[:12]),
+)
+def test_it_refuses_a_script_that_takes_an_option_of_its_own(place: Path, script: str) -> None:
+    assert refusal(run(place / "submit", {**REQUEST, "script": script})) == "script"
+
+
+def test_a_script_may_carry_harmless_options(place: Path) -> None:
+    script = (
+        "#!/bin/sh\n#SBATCH --nice 10 --requeue --mail-type=END -d afterok:17 -bnow+1hour\n"
+        "# a comment with #SBATCH --array=1-9\n##SBATCH --array=1-9\n#SBATCH --open-mode=append # --array=1-9\nid\n"
+    )
+    assert run(place / "submit", {**REQUEST, "script": script}).returncode == 0
+
+
+def test_it_takes_no_arguments(place: Path) -> None:
+    assert refusal(run(place / "submit", REQUEST, "--wrap=id")) == "request"
+    assert refusal(run(place / "cancel", {"job_id": 1}, "--user=root")) == "request"
+
+
+@pytest.mark.parametrize("uid", [0, 999])
+def test_root_and_system_users_are_refused(place: Path, uid: int) -> None:
+    assert refusal(run(place / "submit", REQUEST, uid=uid)) == "user"
+    assert refusal(run(place / "cancel", {"job_id": 1}, uid=uid)) == "user"
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o664])
+def test_settings_that_others_can_write_are_not_believed(place: Path, mode: int) -> None:
+    (place / "wrappers.json").chmod(mode)
+    assert refusal(run(place / "submit", REQUEST)) == "settings"
+    assert refusal(run(place / "cancel", {"job_id": 1})) == "settings"
+
+
+def test_settings_of_another_owner_are_not_believed(place: Path) -> None:
+    os.chown(place / "wrappers.json", NOBODY, NOBODY)
+    assert refusal(run(place / "submit", REQUEST)) == "settings"
+
+
+def test_cancel_gives_scancel_the_id_and_nothing_else(place: Path) -> None:
+    answer = run(place / "cancel", {"job_id": 17})
+    assert answer.stdout.split("---\n")[0].splitlines() == ["17"]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"job_id": "17"},
+        {"job_id": 0},
+        {"job_id": -1},
+        {"job_id": 2**40},
+        {},
+        [],
+        {"job_id": True},
+        {"job_id": 1, "user": "x"},
+    ],
+)
+def test_cancel_refuses_what_is_no_job_id(place: Path, request_: object) -> None:
+    assert refusal(run(place / "cancel", request_)) == "request"
