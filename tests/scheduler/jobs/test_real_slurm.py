@@ -1,0 +1,162 @@
+"""What the fake Slurm promises, kept by the test stack's real one: submitting, binding, running, cancelling, drift."""
+
+import subprocess
+import time
+from statistics import median
+
+import pytest
+from django.conf import settings
+
+from portal.clock import now
+from quotas.ledger.models import Transfer
+from scheduler.jobs import submission
+from scheduler.jobs.models import Run
+from scheduler.jobs.presets import presets
+from scheduler.jobs.services import job_cancel
+from tests.quotas.makers import balance
+from tests.scheduler.jobs.real import Real, clear, open_to_jobs, place_in_slurm, real_project
+
+pytestmark = [pytest.mark.slurm, pytest.mark.django_db]
+
+ENVIRONMENT = "#!/bin/bash\nenv | sort\necho ---\nsrun env | sort\n"
+SLEEP = "#!/bin/bash\nsleep 600\n"
+
+
+@pytest.fixture(scope="module")
+def place():
+    with place_in_slurm() as made:
+        yield made
+
+
+@pytest.fixture
+def real(db, place):
+    made = real_project(place)
+    yield made
+    clear(made.adapter, place)
+
+
+def as_owner(real: Real, *command: str) -> subprocess.CompletedProcess[str]:
+    user = real.person.unix_account
+    slurm = {"PATH": "/usr/bin:/bin", "SLURM_CONF": settings.SLURM["local"]["slurm_conf"]}
+    return subprocess.run(
+        command, user=user, group=user, extra_groups=[], env=slurm, cwd="/", capture_output=True, text=True, check=False
+    )
+
+
+def as_root(*command: str) -> None:
+    slurm = {"PATH": "/usr/bin:/bin", "SLURM_CONF": settings.SLURM["local"]["slurm_conf"]}
+    subprocess.run(command, env=slurm, cwd="/", capture_output=True, text=True, check=True)
+
+
+def test_a_job_is_bound_to_what_squeue_shows(real):
+    job = real.submit(script=SLEEP)
+    assert job.state in ("pending", "running")
+    [line] = real.adapter.queue(job_ids=[job.slurm_job_id])
+    assert (line.comment, line.user, line.qos) == (str(job.pk), real.person.unix_account, real.allocation.qos)
+    assert job.slurm_submit_at == line.submit_at
+    real.cycle_until(job, lambda job: job.state == "running")
+    assert Run.objects.get(job=job).started_at is not None
+
+
+def test_hello_gpu_says_hello(real):
+    preset = presets()["hello-gpu"]
+    job = real.submit(preset="hello-gpu", script="", time_limit_s=preset.time_limit_s, nodes=2)
+    assert real.ended(job) == "COMPLETED"
+    output = real.output(job)
+    assert f"user: {real.person.unix_account}" in output
+    assert "CUDA_VISIBLE_DEVICES: 0" in output
+    assert "task 0 on gpu" in output
+    assert "task 1 on gpu" in output
+    assert output.endswith("done\n")
+
+
+def test_the_jobs_environment_holds_nothing_of_the_portals(real):
+    job = real.submit(script=ENVIRONMENT)
+    assert real.ended(job) == "COMPLETED"
+    batch, task = real.output(job).split("---\n")
+    for part in (batch, task):
+        names = {line.split("=")[0] for line in part.splitlines() if "=" in line}
+        assert not {"SECRET_KEY", "DATABASE_URL", "REDIS_URL", "SAOLA_ENV_FILE", "DJANGO_SETTINGS_MODULE"} & names
+        assert not {name for name in names if name.startswith(("SAOLA", "SUDO", "DJANGO"))}
+        assert settings.SECRET_KEY not in part
+        assert {"PATH", "HOME", "USER", "SLURM_JOB_ID", "CUDA_VISIBLE_DEVICES"} <= names
+
+
+def test_srun_hands_the_jobs_own_variables_on(real):
+    script = "#!/bin/bash\n# mine\nexport MY_DATA=/data/x\nsrun sh -c 'echo got=$MY_DATA path=${PATH:-none}'\n"
+    job = real.submit(script=script)
+    assert real.ended(job) == "COMPLETED"
+    assert "got=/data/x path=/" in real.output(job)
+
+
+def test_an_allowed_option_in_the_script_takes_effect(real):
+    job = real.submit(script="#!/bin/bash\n#SBATCH --begin=now+1hour\nsleep 1\n")
+    assert real.cycle_until(job, lambda job: bool(job.reason)).reason == "BeginTime"
+
+
+def test_a_refusal_by_name_is_shown_and_gives_the_hold_back(real, place):
+    real.adapter.qos_modify(name=real.allocation.qos, grp_submit_jobs=0)
+    job = real.submit()
+    open_to_jobs(real.adapter, place)
+    assert job.state == "refused"
+    assert "qos_limit" in job.reason
+    assert balance(real.allocation).held == 0
+
+
+def test_cancelling_a_running_job(real):
+    job = real.submit(script=SLEEP)
+    real.cycle_until(job, lambda job: job.state == "running")
+    job_cancel(job_id=job.pk, person=real.person)
+    submission.cancel(job, adapter=real.adapter)
+    assert real.ended(job) == "CANCELLED"
+
+
+def test_its_owner_cannot_change_a_pending_job(real):
+    job = real.submit(script="#!/bin/bash\n#SBATCH --begin=now+1hour\nsleep 1\n")
+    for change in ("TimeLimit=600", "NumNodes=2", "Comment=x", "QOS=normal", "Partition=h200"):
+        done = as_owner(real, "scontrol", "update", f"JobId={job.slurm_job_id}", change)
+        assert done.returncode != 0, change
+
+
+def test_a_job_that_was_made_longer_is_held_for_anew_at_its_start(real):
+    job = real.submit(script="#!/bin/bash\n#SBATCH --begin=now+1hour\nsleep 600\n")
+    as_root("scontrol", "update", f"JobId={job.slurm_job_id}", "TimeLimit=30", "StartTime=now")
+    real.cycle_until(job, lambda job: job.state == "running")
+    assert job.time_limit_s == 1800
+    assert balance(real.allocation).held == Run.objects.get(job=job).held_gpu_seconds == 1800 + 60
+
+
+def test_a_job_made_larger_than_the_balance_is_cancelled_with_the_reason(real):
+    job = real.submit(script="#!/bin/bash\n#SBATCH --begin=now+1hour\nsleep 600\n")
+    as_root("scontrol", "update", f"JobId={job.slurm_job_id}", f"TimeLimit={11 * 60}")
+    real.cycle_until(job, lambda job: job.reason.startswith("portal:drift"))
+    assert real.ended(job) == "CANCELLED"
+
+
+def test_a_requeued_job_is_followed_as_the_same_job(real):
+    job = real.submit(script=SLEEP)
+    real.cycle_until(job, lambda job: job.state == "running")
+    number = job.slurm_job_id
+    as_root("scontrol", "requeue", str(number))
+    real.cycle_until(job, lambda job: job.state == "pending")
+    assert job.slurm_job_id == number
+    assert real.cycle_until(job, lambda job: job.state == "running", timeout_s=90).slurm_job_id == number
+
+
+def test_nothing_is_submitted_twice(real):
+    job = real.submit(script=SLEEP)
+    submission.attempt(job_id=job.pk, number=1, adapter=real.adapter)
+    submission.attempt(job_id=job.pk, number=2, adapter=real.adapter)
+    assert real.jobs_in_slurm(job) == {job.slurm_job_id}
+    assert Transfer.objects.filter(kind="hold").count() == 1
+
+
+def test_an_attempt_takes_far_less_than_a_second(real):
+    took_s = []
+    for number in range(9):
+        began = time.monotonic()
+        job = real.submit(script="#!/bin/bash\n#SBATCH --begin=now+1hour\ntrue\n", name=f"quick {number}")
+        took_s.append(time.monotonic() - began)
+        assert job.state == "pending"
+        assert job.bound_at <= now()
+    assert median(took_s) < 0.7
