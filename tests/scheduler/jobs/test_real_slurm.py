@@ -12,9 +12,10 @@ from quotas.ledger.models import Transfer
 from scheduler.jobs import submission
 from scheduler.jobs.models import Run
 from scheduler.jobs.presets import presets
+from scheduler.jobs.script import script_check
 from scheduler.jobs.services import job_cancel
 from tests.quotas.makers import balance
-from tests.scheduler.jobs.real import Real, clear, open_to_jobs, place_in_slurm, real_project
+from tests.scheduler.jobs.real import Real, clear, open_to_jobs, place_in_slurm, real_project, researchers
 
 pytestmark = [pytest.mark.slurm, pytest.mark.django_db]
 
@@ -160,3 +161,40 @@ def test_an_attempt_takes_far_less_than_a_second(real):
         assert job.state == "pending"
         assert job.bound_at <= now()
     assert median(took_s) < 0.7
+
+
+READ = [
+    "#SBATCH --array=bogus",
+    "#SBATCH--array=bogus",
+    "#SBATCH\t--array=bogus",
+    "#SBATCH '--array=bogus'",
+    "#SBATCH \\--array=bogus",
+    '#SBATCH --sign"al=USR1" --array=bogus',
+    "#SBATCH --arra=bogus",
+    "\v\n#SBATCH --array=bogus",
+]
+NOT_READ = [
+    " #SBATCH --array=bogus",
+    "# SBATCH --array=bogus",
+    "##SBATCH --array=bogus",
+    "#SBATCH # --array=bogus",
+    "echo\n#SBATCH --array=bogus",
+    "\u00a0\n#SBATCH --array=bogus",
+]
+
+
+@pytest.mark.parametrize(("line", "is_read"), [(line, True) for line in READ] + [(line, False) for line in NOT_READ])
+def test_sbatch_reads_what_the_check_believes_that_it_reads(line, is_read):
+    script = f"#!/bin/bash\n{line}\ntrue\n"
+    done = subprocess.run(
+        ["sbatch", "--ignore-pbs", "--test-only", "--partition=h100", "--gres=gpu:h100:1"],
+        input=script,
+        user=researchers()[0],
+        env={"PATH": "/usr/bin:/bin", "SLURM_CONF": settings.SLURM["local"]["slurm_conf"]},
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ("array specification" in done.stderr) is is_read
+    assert ("option" in [problem.code for problem in script_check(script)]) is is_read
