@@ -28,7 +28,7 @@ _LOCK_SPACE = 0x5A03  # first key of the advisory locks; the second is the clust
 
 @contextmanager
 def cycle_lock(cluster: Cluster) -> Iterator[bool]:
-    """One cycle of a cluster at a time, in all processes: a session lock, which ends with its process however that ends."""
+    """One cycle of a cluster at a time, in all processes: a session lock, which ends with its process."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [_LOCK_SPACE, cluster.pk])
         is_ours = bool(cursor.fetchone()[0])
