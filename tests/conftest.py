@@ -6,9 +6,12 @@ Hồng Lam (university): Phương manages it, Quân does research in its project
 The centre: An and Bình are operators, Chi approves, Dũng reviews, Giang audits. Khánh has an account and no rights.
 """
 
+import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.core.management.color import Style
 from django.db import connection
 from django.db.backends.postgresql.operations import DatabaseOperations
@@ -17,6 +20,14 @@ from pytest_django.fixtures import Settings
 
 from portal.people.models import CentreRole, Membership, Organisation, Project, ProjectMembership, User
 from tests import factories
+
+
+def pytest_configure() -> None:
+    """Compiles catalogues that are older than their source: .mo files are never committed."""
+    for source in Path(settings.BASE_DIR).glob("**/locale/*/LC_MESSAGES/django.po"):
+        compiled = source.with_suffix(".mo")
+        if not compiled.exists() or compiled.stat().st_mtime < source.stat().st_mtime:
+            subprocess.run(["msgfmt", "-o", compiled, source], check=True)  # noqa: S607
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -43,11 +54,16 @@ def _flush_may_truncate() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _quick_and_alone(settings: Settings) -> None:
-    """Weak password hashes (fast), and no message to a broker: tests call what a worker would have been woken for."""
+    """Weak password hashes (fast), an own cache, no message to a broker: tests do a worker's work themselves."""
     from portal.celery import app
 
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    settings.STATIC_ROOT = str(Path(settings.BASE_DIR, "templates", "static"))  # any folder that exists
+    settings.STORAGES = settings.STORAGES | {
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    }
+    settings.METRICS_TOKEN = "the-token-of-the-tests"
     app.conf.broker_url = "memory://localhost"
 
 

@@ -121,6 +121,7 @@ def organisation_projects(person: Person, organisation: Organisation) -> QuerySe
         projects_visible(person)
         .filter(organisation=organisation)
         .annotate(member_count=Count("memberships__user", distinct=True))
+        .order_by("title", "id")
     )
 
 
@@ -133,4 +134,4 @@ def organisations_list(person: Person, *, query: str = "") -> QuerySet[Organisat
         organisations = organisations.filter(
             Q(name__icontains=word) | Q(slug__icontains=word) | Q(tax_code__startswith=word)
         )
-    return organisations
+    return organisations.order_by("name", "id")

@@ -1,0 +1,92 @@
+from datetime import timedelta
+
+import pytest
+from django.db import Error, connection, transaction
+from django.http import Http404
+
+from portal.audit.context import acting
+from portal.audit.selectors import EVENTS_A_PAGE, Event, Filters, event_page
+from portal.clock import centre_date, now
+from portal.people import services
+from portal.people.models import CentreRole, User, UserEvent
+
+
+def history(reader: User, **filters: object) -> list[Event]:
+    return event_page(reader, Filters(**filters))[0]
+
+
+def test_a_change_is_kept_with_who_and_why(auditor: User, operator: User, nobody: User) -> None:
+    services.unix_account_set(user=nobody, name="khanh", actor=operator)
+    [event] = history(auditor, model="people.user", object_id=str(nobody.pk), label="changed")
+    assert event.actor == operator
+    assert event.why == "unix_account_set"
+    assert [(change.before, change.after) for change in event.changes] == [("", "khanh")]
+
+
+def test_a_process_names_itself(auditor: User, nobody: User) -> None:
+    with acting("worker:cluster.local", "settlement"):
+        services.language_set(user=nobody, language="en")
+    [event] = history(auditor, model="people.user", object_id=str(nobody.pk), label="changed")
+    assert (event.process, event.why, event.actor) == ("worker:cluster.local", "settlement", None)
+
+
+def test_what_bypasses_the_portal_is_kept_too(auditor: User, nobody: User) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE people_user SET full_name = 'Someone Else' WHERE id = %s", [nobody.pk])
+    [event] = history(auditor, model="people.user", object_id=str(nobody.pk), label="changed")
+    assert event.changes[0].after == "Someone Else"
+
+
+def test_a_deletion_shows_what_was_lost(auditor: User, nobody: User) -> None:
+    services.centre_role_grant(user=nobody, role=CentreRole.Role.REVIEWER)
+    services.centre_role_revoke(user=nobody, role=CentreRole.Role.REVIEWER)
+    [event] = history(auditor, model="people.centrerole", label="deleted")
+    assert ("reviewer", "") in [(change.before, change.after) for change in event.changes]
+
+
+@pytest.mark.parametrize("change", ["UPDATE people_userevent SET full_name = 'x'", "DELETE FROM people_userevent"])
+def test_the_history_cannot_be_changed(nobody: User, change: str) -> None:
+    with pytest.raises(Error, match="Cannot"), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(change)
+
+
+def test_no_password_is_in_the_history() -> None:
+    assert "password" not in [field.name for field in UserEvent._meta.fields]
+
+
+def test_pages_join_without_gap_or_repetition(auditor: User, nobody: User) -> None:
+    for number in range(EVENTS_A_PAGE + 20):
+        services.language_set(user=nobody, language=["en", "vi"][number % 2])
+    seen: list[str] = []
+    before = ""
+    while True:
+        page, older = event_page(auditor, Filters(before=before))
+        seen += [event.cursor for event in page]
+        if not older:
+            break
+        before = older
+    assert len(seen) == len(set(seen))
+    assert len(seen) >= EVENTS_A_PAGE + 20
+
+
+def test_it_filters_by_person_and_by_the_centres_day(auditor: User, operator: User, nobody: User) -> None:
+    services.unix_account_set(user=nobody, name="khanh", actor=operator)
+    today = centre_date(now())
+    assert [event.actor for event in history(auditor, actor_id=operator.pk, since=today, until=today)] == [operator]
+    assert history(auditor, actor_id=operator.pk, until=today - timedelta(days=1)) == []
+
+
+@pytest.mark.parametrize("before", ["x", "2026-01-01|a|b", "2026-01-01T00:00:00|people.user|1", "||"])
+def test_a_made_up_cursor_is_not_found(auditor: User, before: str) -> None:
+    with pytest.raises(Http404):
+        history(auditor, before=before)
+
+
+@pytest.mark.parametrize("object_id", ["x", "99999999999999999999", "'", "1.5"])
+def test_a_number_that_is_none_finds_nothing(auditor: User, object_id: str) -> None:
+    assert history(auditor, object_id=object_id) == []
+
+
+def test_a_researcher_has_no_history_to_read(researcher: User) -> None:
+    with pytest.raises(Http404):
+        history(researcher)

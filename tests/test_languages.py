@@ -1,0 +1,86 @@
+"""Vietnamese first, English beside it: no text of the interface is in only one of them."""
+
+import gettext
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.template.base import Lexer, TokenType
+
+ROOT = Path(settings.BASE_DIR)
+PACKAGES = ("portal", "quotas", "scheduler", "monitoring")
+TEMPLATES = sorted(path for path in Path(ROOT, "templates").rglob("*.html") if "static" not in path.parts)
+# Names and marks that are the same in both languages, or are each language's own name.
+SAME_EVERYWHERE = {"Saola", "VI", "EN", "Tiếng Việt", "English", "Slurm", "GPU", "CSV", "H100", "H200", "QOS", "TRES"}
+
+
+def translations() -> dict[str, str]:
+    """Everything that any catalogue of the project says in Vietnamese; fuzzy and empty entries are not among it."""
+    known: dict[str, str] = {}
+    for compiled in ROOT.glob("**/locale/vi/LC_MESSAGES/django.mo"):
+        with compiled.open("rb") as file:
+            known |= gettext.GNUTranslations(file)._catalog  # type: ignore[attr-defined]
+    return known
+
+
+def message_ids(folder: Path) -> set[str]:
+    """Every msgid that makemessages finds in the code and the templates, in a copy of them."""
+    for package in PACKAGES:
+        shutil.copytree(
+            Path(ROOT, package),
+            Path(folder, package),
+            ignore=shutil.ignore_patterns("locale", "migrations", "__pycache__"),
+        )
+    shutil.copytree(Path(ROOT, "templates"), Path(folder, "templates"), ignore=shutil.ignore_patterns("static"))
+    Path(folder, "locale").mkdir()
+    from django.core.management import call_command
+    from django.test import override_settings
+
+    with pytest.MonkeyPatch.context() as patch, override_settings(LOCALE_PATHS=[str(Path(folder, "locale"))]):
+        patch.chdir(folder)
+        call_command("makemessages", locale=["vi"], verbosity=0)
+    source = Path(folder, "locale", "vi", "LC_MESSAGES", "django.po")
+    filled, compiled = source.with_suffix(".full"), source.with_suffix(".mo")
+    subprocess.run(["msgen", "-o", filled, source], check=True)  # noqa: S607  each msgid as its own translation
+    subprocess.run(["msgfmt", "-o", compiled, filled], check=True)  # noqa: S607
+    with compiled.open("rb") as file:
+        return {key for key in gettext.GNUTranslations(file)._catalog if key}  # type: ignore[attr-defined]
+
+
+def test_every_text_has_a_vietnamese_translation(tmp_path: Path) -> None:
+    known = translations()
+    missing = sorted(str(key) for key in message_ids(tmp_path) if not known.get(key))
+    assert not missing, f"{len(missing)} without a Vietnamese translation: {missing}"
+
+
+def test_no_translation_is_marked_as_a_guess() -> None:
+    guesses = [
+        path.relative_to(ROOT)
+        for path in ROOT.glob("**/locale/vi/LC_MESSAGES/django.po")
+        if re.search(r"^#, .*fuzzy", path.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert not guesses
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_template_has_text_outside_a_translation(template: Path) -> None:
+    inside, text = "", []
+    for token in Lexer(template.read_text(encoding="utf-8")).tokenize():
+        tag = token.contents.split()[0] if token.token_type == TokenType.BLOCK else ""
+        if inside:
+            inside = "" if tag == f"end{inside}" else inside
+        elif tag in ("comment", "blocktrans", "blocktranslate"):
+            inside = tag
+        elif token.token_type == TokenType.TEXT:
+            text.append(token.contents)
+        else:
+            text.append("\N{NO-BREAK SPACE}" if token.token_type == TokenType.VAR else "")
+    page = "".join(text)
+    page = re.sub(r"<!--.*?-->|<code\b.*?</code>", " ", page, flags=re.DOTALL)
+    words = [" ".join(part.split()) for part in re.split(r"<[^>]*>", page)]
+    spoken = re.findall(r'(?:aria-label|title|placeholder|alt)="([^"]*[^\W\d_]{2,}[^"]*)"', page)
+    plain = [part for part in words + spoken if re.search(r"[^\W\d_]{2,}", part)]
+    assert [part for part in plain if part.strip(" ·:–—\N{NO-BREAK SPACE}") not in SAME_EVERYWHERE] == []
