@@ -70,7 +70,6 @@ class AccountCommands:
         )
 
     def account_remove(self, *, name: str) -> None:
-        """Removes everything below it too; raises AssociationBusy while jobs of it run."""
         self._change(["delete", "account", "where", f"name={name}", f"cluster={self.cluster}"])
 
     def association_create(
@@ -92,7 +91,17 @@ class AccountCommands:
         self._association_set(account, user, partition, ["maxjobs=-1", "maxsubmitjobs=-1"])
 
     def association_remove(self, *, account: str, user: str, partition: str) -> None:
+        self._default_account_move(account, user)
         self._change(["delete", "user", "where", *self._association(account, user, partition)])
+
+    def _default_account_move(self, account: str, user: str) -> None:
+        """slurmdbd refuses to take a person's default account away while they have others: make one of those it."""
+        where = ["where", f"name={user}", f"cluster={self.cluster}"]
+        shown = self.programs.read("sacctmgr", "-nP", "show", "user", *where, "format=defaultaccount")
+        if account in shown.split():
+            others = sorted({row.account for row in self.associations() if row.user == user} - {account})
+            if others:
+                self._change(["modify", "user", *where, "set", f"defaultaccount={others[0]}"])
 
     def _association_set(self, account: str, user: str, partition: str, fields: Sequence[str]) -> None:
         self._change(["modify", "user", "where", *self._association(account, user, partition), "set", *fields])
@@ -135,7 +144,7 @@ class AccountCommands:
         if not answer.code:
             return
         words = answer.error + answer.out
-        if any(text in words for text in _NOTHING_TO_DO):
+        if words.strip(" .\n") in _NOTHING_TO_DO:
             return
         if "Job(s) active" in words:
             raise AssociationBusy(" ".join(words.split())[:500])

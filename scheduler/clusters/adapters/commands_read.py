@@ -73,9 +73,10 @@ class ReadCommands:
         # -D keeps the run before a requeue, which Slurm charged; -X leaves steps out; -p ends every field with the cut.
         options = ["-X", "-D", "-p", "-n", "-a", "-M", self.cluster, f"--delimiter={cut}"]
         stream = self.programs.stream("sacct", *options, "-o", ",".join(parse.SACCT_FIELDS), *arguments)
+        read_at = now()
         with closing(stream):  # type: ignore[type-var]
             for fields in parse.records_split(stream, cut, len(parse.SACCT_FIELDS)):
-                yield parse.accounting_record(fields)
+                yield parse.accounting_record(fields, read_at=read_at)
 
 
 def _slurm_time(when: datetime) -> str:

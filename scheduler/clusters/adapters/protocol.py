@@ -114,9 +114,13 @@ class AccountingRecord:
     comment: str = ""
     name: str = ""
     restarts: int = 0
+    # slurmdbd shows a short job as COMPLETED some seconds before it knows its QOS: too early to say whom to charge.
+    is_qos_pending: bool = False
 
     @property
     def is_final(self) -> bool:
+        if self.is_qos_pending:
+            return False
         return self.end_at is not None and self.state not in {"PENDING", "RUNNING", "SUSPENDED", "REQUEUED_PENDING"}
 
 
@@ -201,7 +205,9 @@ class ClusterAdapter(Protocol):
     def unix_account_exists(self, name: str) -> bool: ...
     def account_create(self, *, name: str, parent: str, organisation: str, description: str) -> None: ...
     def account_move(self, *, name: str, parent: str) -> None: ...
-    def account_remove(self, *, name: str) -> None: ...
+    def account_remove(self, *, name: str) -> None:
+        """Only after its associations: Slurm keeps an account that is somebody's default. Raises AssociationBusy."""
+
     def association_create(
         self, *, account: str, user: str, partition: str, qos: Sequence[str], default_qos: str
     ) -> None: ...
@@ -213,7 +219,7 @@ class ClusterAdapter(Protocol):
 
     def association_unblock(self, *, account: str, user: str, partition: str) -> None: ...
     def association_remove(self, *, account: str, user: str, partition: str) -> None:
-        """Raises AssociationBusy while jobs of it run."""
+        """Raises AssociationBusy while jobs of it run. A person's default account passes to another."""
 
     def qos_create(self, *, name: str, description: str) -> None: ...
     def qos_modify(

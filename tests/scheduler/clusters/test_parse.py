@@ -1,6 +1,6 @@
 """Reading what Slurm 22.05.8 printed, recorded from a real one (`recorded/`), and lines that others print."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,7 @@ from scheduler.clusters.adapters import parse
 from scheduler.clusters.adapters.protocol import ClusterError
 
 RECORDED = Path(__file__).parent / "recorded"
+READ_AT = datetime(2026, 11, 22, 3, 45, 20, tzinfo=UTC)
 CUT = "\x1f0123456789abcdef\x1f"
 
 
@@ -23,7 +24,7 @@ def queue():
 
 def records():
     rows = parse.records_split([recorded("sacct.txt")], CUT, len(parse.SACCT_FIELDS))
-    return [parse.accounting_record(row) for row in rows]
+    return [parse.accounting_record(row, read_at=READ_AT) for row in rows]
 
 
 # ---- GPUs
@@ -152,6 +153,16 @@ def test_a_requeued_job_has_a_record_for_each_run() -> None:
     assert runs[0].comment == "a|b\nc, d=e"
 
 
+def test_a_record_whose_qos_slurmdbd_does_not_know_yet_is_not_final() -> None:
+    line = recorded("sacct.txt").replace(f"{CUT}zz-q3{CUT}", f"{CUT}Unknown{CUT}")
+    rows = list(parse.records_split([line], CUT, len(parse.SACCT_FIELDS)))
+    soon = [parse.accounting_record(row, read_at=READ_AT) for row in rows]
+    assert not any(record.is_final for record in soon)
+    assert {record.qos for record in soon} == {""}
+    later = [parse.accounting_record(row, read_at=READ_AT + timedelta(minutes=10)) for row in rows]
+    assert all(record.is_final for record in later)  # slurmctld was killed before it could say: charged all the same
+
+
 def test_array_tasks_keep_both_of_their_ids() -> None:
     by_id = {record.job_id: record for record in records()}
     assert (by_id["137_0"].job_id_raw, by_id["137_0"].gpus, by_id["137_0"].elapsed_s) == (142, {"h100": 24}, 8)
@@ -165,7 +176,7 @@ def test_records_are_the_same_however_the_stream_is_cut() -> None:
     for size in (1, 7, 64):
         pieces = (text[begin : begin + size] for begin in range(0, len(text), size))
         rows = parse.records_split(pieces, CUT, len(parse.SACCT_FIELDS))
-        assert [parse.accounting_record(row) for row in rows] == whole
+        assert [parse.accounting_record(row, read_at=READ_AT) for row in rows] == whole
 
 
 def test_an_answer_that_ends_in_the_middle_is_an_error() -> None:

@@ -1,0 +1,121 @@
+"""The test stack's real Slurm, for tests marked `slurm`: as root, as the cluster's worker, as a researcher.
+
+Everything a test makes there carries a name of its own and is removed after it: other tests, and the stack's own
+worker, use the same Slurm at the same time.
+"""
+
+import grp
+import os
+import pwd
+import secrets
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from django.conf import settings
+
+from scheduler.clusters.adapters.commands import CommandsAdapter
+from scheduler.clusters.adapters.programs import Answer, Programs
+
+CLUSTER = "local"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ProgramsAs(Programs):
+    """Programs run as another user: the tests are root, the portal's worker is not."""
+
+    user: str = ""
+
+    def _vector(self, vector: Sequence[str]) -> list[str]:
+        entry = pwd.getpwnam(self.user)
+        return ["setpriv", f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--init-groups", "--", *vector]
+
+    def ask_vector(self, vector: Sequence[str], *, timeout_s: float, stdin: str | None = None) -> Answer:
+        return super().ask_vector(self._vector(vector), timeout_s=timeout_s, stdin=stdin)
+
+    def stream(self, program: str, *arguments: str, timeout_s: float = 600) -> Iterator[str]:
+        vector = self._vector([f"{self.bin_dir}/{program}", *arguments])
+        return super().stream(vector[0], *vector[1:], timeout_s=timeout_s)
+
+
+class LiveSlurm:
+    def __init__(self) -> None:
+        how = settings.SLURM.get(CLUSTER)
+        if not how:
+            raise AssertionError("Set SAOLA_ENV_FILE to the test stack's env/manage.env: its Slurm is needed.")
+        self.how = how
+        self.researchers = sorted(grp.getgrnam(how["researchers_group"]).gr_mem)
+        self.worker = how["researchers_group"].removesuffix("-res") + "-cluster"
+        self.root = Programs(slurm_conf=how["slurm_conf"], bin_dir=how["bin_dir"])
+
+    def adapter(self) -> CommandsAdapter:
+        """As the cluster's worker, with its rights and no more."""
+        return CommandsAdapter(
+            cluster=CLUSTER,
+            programs=ProgramsAs(slurm_conf=self.how["slurm_conf"], bin_dir=self.how["bin_dir"], user=self.worker),
+            wrappers_dir=self.how["wrappers_dir"],
+            sudo=self.how["sudo"],
+        )
+
+    # ---- running programs
+
+    def admin(self, program: str, *arguments: str) -> str:
+        """As root; must succeed."""
+        return self.root.read(program, *arguments)
+
+    def researcher(self, user: str, program: str, *arguments: str, stdin: str = "") -> Answer:
+        """As a person in an ssh session on the cluster."""
+        entry = pwd.getpwnam(user)
+        done = subprocess.run(
+            [f"{self.how['bin_dir']}/{program}", *arguments],
+            input=stdin,
+            text=True,
+            capture_output=True,
+            user=entry.pw_uid,
+            group=entry.pw_gid,
+            extra_groups=os.getgrouplist(user, entry.pw_gid),
+            cwd=entry.pw_dir,
+            env={"PATH": "/usr/bin:/bin", "HOME": entry.pw_dir, "USER": user, "SLURM_CONF": self.how["slurm_conf"]},
+            timeout=60,
+            check=False,
+        )
+        return Answer(done.returncode, done.stdout, done.stderr)
+
+    def sbatch(self, user: str, *options: str, script: str = "#!/bin/sh\nsleep 1\n") -> Answer:
+        """Plain sbatch, the portal bypassed."""
+        return self.researcher(
+            user, "sbatch", "--parsable", "--export=NONE", "--output=/dev/null", *options, stdin=script
+        )
+
+    def sbatch_unfenced(self, user: str, *options: str, script: str = "#!/bin/sh\nsleep 1\n") -> Answer:
+        """The same past job_submit.lua, which lets root submit for others: what holds then is the limits alone."""
+        entry = pwd.getpwnam(user)
+        who = [f"--uid={user}", f"--gid={entry.pw_gid}", f"--chdir={entry.pw_dir}"]
+        return self.root.ask(
+            "sbatch", "--parsable", "--export=NONE", "--output=/dev/null", *who, *options, stdin=script
+        )
+
+    def home(self, user: str) -> str:
+        return pwd.getpwnam(user).pw_dir
+
+    def limit_poll_and_kill_s(self) -> int:
+        """How long a job may run past its limit: slurmctld looks about every 30 s, then waits KillWait."""
+        config = self.admin("scontrol", "show", "config")
+        kill_wait = next(line for line in config.splitlines() if line.startswith("KillWait"))
+        return 30 + int(kill_wait.split("=")[1].split()[0])
+
+
+def wait_for(what: str, ask: Callable[[], T], limit_s: float = 30, every_s: float = 0.25) -> T:
+    deadline = time.monotonic() + limit_s
+    while not (found := ask()):
+        assert time.monotonic() < deadline, f"waited {limit_s} s for {what}"
+        time.sleep(every_s)
+    return found
+
+
+def own_name(what: str) -> str:
+    """A name that no other test and no other run has."""
+    return f"t{secrets.token_hex(3)}-{what}"
