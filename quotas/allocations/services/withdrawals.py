@@ -121,12 +121,15 @@ def withdrawal_cancel(*, withdrawal_id: UUID, reason: str, event_at: datetime, a
         if row.state == State.CONFIRMED or row.kind == Kind.EXPIRY:
             raise WrongState(row.get_state_display())
         if row.state == State.REQUESTED:
+            allocation_accounts_lock([row.allocation])
             void = Entry.void(
                 id=uuid5(row.pk, "void"), resolves=row.pk, reason=reason[:REASON_LENGTH], event_at=event_at
             )
             transfers_book(entries=[void], booked_at=now(), actor=actor_key(actor), batch=row.pk)
         row.state, row.resolved_at = State.CANCELLED, now()
         row.save(update_fields=["state", "resolved_at"])
+        # If the allocation has ended in the meantime, what is given back here leaves it on that ground.
+        withdrawals_follow(account_ids=[row.allocation.account_id], event_at=event_at, actor=actor)
 
 
 def _withdrawal_lock(withdrawal_id: UUID) -> Withdrawal:
