@@ -116,13 +116,10 @@ def preflight(shape: Shape, facts: Facts) -> Verdict:
         overshoot_s=facts.overshoot_s,
         max_time_s=max_time_s,
     )
-    problems = [
-        *_account_problems(facts),
-        *_allocation_problems(facts),
-        *_size_problems(shape, partition, facts),
-        *_time_problems(shape, partition),
-    ]
-    if shape.gpus > 0 and shape.time_limit_s > 0 and hold > facts.free_gpu_seconds:
+    limits = [*_size_problems(shape, partition, facts), *_time_problems(shape, partition)]
+    problems = [*_account_problems(facts), *_allocation_problems(facts), *limits]
+    # What no partition gives need not be paid for: one limit at a time, each with its way out.
+    if not limits and hold > facts.free_gpu_seconds:
         problems.append(_balance_problem(shape, facts, hold, longest))
     return Verdict(
         partition=partition.name if partition else "",

@@ -187,7 +187,7 @@ NOT_READ = [
 def test_sbatch_reads_what_the_check_believes_that_it_reads(line, is_read):
     script = f"#!/bin/bash\n{line}\ntrue\n"
     done = subprocess.run(
-        ["sbatch", "--ignore-pbs", "--test-only", "--partition=h100", "--gres=gpu:h100:1"],
+        ["/usr/bin/sbatch", "--ignore-pbs", "--test-only", "--partition=h100", "--gres=gpu:h100:1"],
         input=script,
         user=researchers()[0],
         env={"PATH": "/usr/bin:/bin", "SLURM_CONF": settings.SLURM["local"]["slurm_conf"]},

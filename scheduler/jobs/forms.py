@@ -1,0 +1,167 @@
+from typing import Any, cast
+from uuid import uuid4
+
+from django import forms
+from django.http import QueryDict
+from django.utils.translation import gettext as _t
+from django.utils.translation import gettext_lazy as _
+
+from portal.people.models import User
+from quotas.allocations.models import Allocation
+from quotas.allocations.selectors import allocations_visible
+from quotas.units import gpu_hours_text
+from scheduler.jobs.durations import DurationInvalid, duration_input, time_limit_parse
+from scheduler.jobs.errors import JobRefused
+from scheduler.jobs.models import Job
+from scheduler.jobs.preflight import Problem
+from scheduler.jobs.presets import presets
+from scheduler.jobs.script import strip_block
+from scheduler.jobs.selectors import ProjectChoice
+
+MOST = 1_000_000
+SKELETON = "#!/bin/bash\n# Your commands. srun starts a task on every node.\nsrun hostname\n"
+PROBE = "a\nb"  # a textarea of the form: how its line end comes back tells whether a browser wrote CRLF for all of them
+FIELD_OF = {"project": "allocation"}  # the form asks for both in one field
+
+
+class JobForm(forms.Form):
+    """A job, as a person describes it. What it may be is the service's to say; this only reads it."""
+
+    key = forms.UUIDField(widget=forms.HiddenInput)
+    line_end = forms.CharField(required=False, strip=False, widget=forms.Textarea(attrs={"hidden": True}))
+    preset = forms.CharField(required=False, max_length=40, widget=forms.HiddenInput)
+    allocation = forms.ChoiceField(
+        label=_("Project and allocation"), help_text=_("What is left of each stands beside it, in GPU-hours.")
+    )
+    name = forms.CharField(label=_("Name"), max_length=64, widget=forms.TextInput(attrs={"autocomplete": "off"}))
+    # What a partition has is the preflight's to say; these bounds only keep absurd numbers out of its sentences.
+    gpus_per_node = forms.IntegerField(
+        label=_("GPUs per node"), min_value=-MOST, max_value=MOST, widget=forms.NumberInput(attrs={"min": 1})
+    )
+    nodes = forms.IntegerField(
+        label=_("Nodes"), min_value=-MOST, max_value=MOST, widget=forms.NumberInput(attrs={"min": 1})
+    )
+    time_limit = forms.CharField(
+        label=_("Time limit"),
+        max_length=40,
+        help_text=_("Such as 2h, 90m or 1:30:00. A shorter limit holds less and often starts sooner."),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    script = forms.CharField(
+        label=_("Script"),
+        required=False,
+        strip=False,
+        widget=forms.Textarea(attrs={"class": "code", "rows": 16, "spellcheck": "false", "wrap": "off"}),
+        help_text=_("The portal adds its own block below the first line; your lines stay as they are."),
+    )
+
+    def __init__(self, *args: Any, person: User, choices: list[ProjectChoice], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.person = person
+        field = cast(forms.ChoiceField, self.fields["allocation"])
+        field.choices = [("", _t("Choose one"))] + [
+            (str(choice.project), [(str(row.allocation.pk), allocation_label(row)) for row in choice.allocations])
+            for choice in choices
+            if choice.allocations
+        ]
+        # One that is not in the list (expired, another's) is looked up: the service says what is wrong with it.
+        field.validate = lambda value: None  # type: ignore[method-assign]
+
+    def clean_allocation(self) -> Allocation:
+        value = self.cleaned_data["allocation"]
+        found = allocations_visible(self.person).filter(pk=value).first() if value.isdecimal() else None
+        if found is None:
+            raise forms.ValidationError(_("Choose an allocation of one of your projects."))
+        return found
+
+    def clean_time_limit(self) -> int:
+        try:
+            return time_limit_parse(self.cleaned_data["time_limit"])
+        except DurationInvalid as error:
+            raise forms.ValidationError(str(error)) from error
+
+    def clean_script(self) -> str:
+        script: str = self.cleaned_data["script"]
+        # Browsers send every line end of a form as CRLF, whatever was typed; the probe says whether one did. Any other
+        # CRLF is the script's own and is refused.
+        probe = self.data.get("line_end", "")
+        return script.replace("\r\n", "\n") if probe == PROBE.replace("\n", "\r\n") else script
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or self.cleaned_data
+        preset = presets().get(data.get("preset", ""))
+        if preset and data.get("script", "").strip() not in ("", preset.script.strip()):
+            data["preset"] = ""  # it began as the preset and is the person's own by now
+        return data
+
+    def submission(self) -> dict[str, Any]:
+        """Arguments for `job_submit`. Only of a valid form."""
+        data = self.cleaned_data
+        return {
+            "project": data["allocation"].project,
+            "allocation": data["allocation"],
+            "name": data["name"],
+            "gpus_per_node": data["gpus_per_node"],
+            "nodes": data["nodes"],
+            "time_limit_s": data["time_limit"],
+            "script": data["script"],
+            "preset": data["preset"],
+            "form_key": data["key"],
+        }
+
+    def refuse(self, refused: JobRefused) -> None:
+        """Puts what a service refused beside its fields."""
+        for problem in refused.problems:
+            self.add_problem(problem)
+
+    def add_problem(self, problem: Problem) -> None:
+        field = FIELD_OF.get(problem.field, problem.field)
+        self.add_error(field if field in self.fields else None, str(problem))
+
+
+def allocation_label(row: Any) -> str:
+    return _t("%(type)s on %(cluster)s: %(free)s GPU-hours left, until %(ends)s") % {
+        "type": row.allocation.gpu_type.upper(),
+        "cluster": row.allocation.cluster,
+        "free": gpu_hours_text(max(row.balance.free, 0)),
+        "ends": row.allocation.ends_on.strftime("%d/%m/%Y"),
+    }
+
+
+def initial_of(*, preset: str, allocation: str, again: Job | None) -> dict[str, Any]:
+    """How the form begins: as a preset, as a job that is run again, or with a skeleton."""
+    begin: dict[str, Any] = {"key": uuid4(), "line_end": PROBE, "allocation": allocation}
+    if again is not None:
+        return begin | {
+            "allocation": str(again.allocation_id),
+            "name": again.name,
+            "gpus_per_node": again.gpus_per_node,
+            "nodes": again.nodes,
+            "time_limit": duration_input(again.time_limit_s),
+            "script": strip_block(again.script),
+        }
+    known = presets().get(preset)
+    if known is None:
+        return begin | {"name": "", "gpus_per_node": 1, "nodes": 1, "time_limit": "1h", "script": SKELETON}
+    return begin | {
+        "preset": known.slug,
+        "name": known.slug,
+        "gpus_per_node": known.gpus_per_node,
+        "nodes": known.nodes,
+        "time_limit": duration_input(known.time_limit_s),
+        "script": known.script,
+    }
+
+
+def changed(data: QueryDict, fix: str) -> QueryDict:
+    """The form's data with one field set as a one-click fix says ("nodes=1"), or begun anew from a preset."""
+    new = data.copy()
+    field, _equals, value = fix.partition("=")
+    if field == "preset":
+        begin = initial_of(preset=value, allocation="", again=None)
+        for name in ("preset", "name", "gpus_per_node", "nodes", "time_limit", "script"):
+            new[name] = str(begin.get(name, ""))
+        new["line_end"] = PROBE
+    elif field in ("gpus_per_node", "nodes", "time_limit"):
+        new[field] = value
+    return new

@@ -1,0 +1,57 @@
+from portal.clock import now
+from scheduler.clusters.models import Cluster, Partition
+from tests.quotas import makers as quotas
+from tests.scheduler.jobs.makers import submit
+from tests.urls.roles import Row, World
+
+
+def prepare(world: World) -> None:
+    cluster = Cluster.objects.filter(name="local").first() or Cluster.objects.create(
+        name="local", title="Local", created_at=now()
+    )
+    Partition.objects.get_or_create(
+        cluster=cluster,
+        name="h100",
+        defaults={"gpu_type": "h100", "nodes": 3, "gpus_per_node": 8, "max_time_s": 172_800, "read_at": now()},
+    )
+    world.job_allocation = quotas.award(world.project, quotas.programme("jobs-urls"))
+    world.job = submit(world.researcher, world.job_allocation)
+
+
+SEES = {
+    "researcher": 200,
+    "pi": 200,
+    "organisation_manager": 200,
+    "operator": 200,
+    "second_operator": 200,
+    "approver": 200,
+    "auditor": 200,
+}
+MEMBERS = {"researcher": 200, "pi": 200, "other_researcher": 200}
+
+
+def the_job(world: World) -> list[object]:
+    return [world.job.pk]
+
+
+ROWS = [
+    Row("jobs:list", 200),
+    Row("jobs:new", 200),
+    Row("jobs:new", 422, post={"name": "x"}),
+    Row("jobs:preview", 200, post={}),
+    Row("jobs:card", 204, **MEMBERS),
+    Row("jobs:project_card", 404, args=lambda world: [world.project.slug], **SEES),
+    Row("jobs:job", 404, args=the_job, **SEES),
+    Row("jobs:live", 404, args=the_job, **SEES),
+    Row(
+        "jobs:cancel",
+        404,
+        args=the_job,
+        post={},
+        researcher=302,
+        pi=302,
+        organisation_manager=302,
+        operator=302,
+        second_operator=302,
+    ),
+]
