@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import psycopg
 from django.db import DatabaseError
 
 if TYPE_CHECKING:
@@ -77,8 +78,10 @@ _FAILING_ACCOUNT = re.compile(r"\((\d+), .*, (-?\d+), (-?\d+), (-?\d+), (-?\d+)\
 
 def error_from(error: DatabaseError, entries: Sequence["Entry"] = ()) -> LedgerError | None:
     """The ledger's error for a database error, or None where it has another cause."""
-    diag = getattr(error.__cause__, "diag", None)
-    name = getattr(diag, "constraint_name", None)
+    if not isinstance(error.__cause__, psycopg.Error):
+        return None
+    diag = error.__cause__.diag
+    name = diag.constraint_name or ""
     if name == "ledger_account_balance":
         return _insufficient_balance(diag.message_detail or "", entries)
     if name in ERRORS:

@@ -1,25 +1,26 @@
--- The ledger's rules, as far as a CHECK or a UNIQUE cannot say them (those are in models.py and 0001_initial).
+-- The ledger's rules: everything that a CHECK and two UNIQUE indexes (models.py, 0001_initial) do not say.
 --
 -- Read in this order:
---   1. ledger_apply        what an inserted transfer must obey, and how it moves the totals (the trigger)
---   2. ledger_refuse       what can never be done to the two tables (triggers)
---   3. ledger_book         the one way in for a batch: lock, insert, answer; ledger_import is the same for many rows
+--   1. ledger_apply     what an inserted transfer must obey, and how it moves the totals (the trigger)
+--   2. ledger_refuse    what can never be done to the two tables (triggers)
+--   3. ledger_book      the one way in for a batch: lock, insert, answer; ledger_import is the same for many rows
 --   4. who may do what
 --
--- Try it in psql, in a transaction that you roll back:
+-- Try it in psql on a new database, in a transaction that you roll back:
 --
 --   INSERT INTO ledger_account (unit, kind, owner, may_overdraw, debits_pending, debits_posted, credits_pending,
---     credits_posted) VALUES ('gpu:h100', 'source', 'demo', true, 0, 0, 0, 0), ('gpu:h100', 'pool', 'demo', false, 0, 0, 0, 0)
---     RETURNING id, kind;                                                        -- say 1 and 2
+--                               credits_posted)
+--        VALUES ('gpu:h100', 'source', 'demo', true, 0, 0, 0, 0), ('gpu:h100', 'pool', 'demo', false, 0, 0, 0, 0)
+--     RETURNING id;                                        -- say 1 and 2
 --   SELECT ledger_book('[{"id": "5a01a000-0000-4000-8000-000000000001", "kind": "direct", "debit_id": 1,
---     "credit_id": 2, "amount": 3600, "reason": "budget", "event_at": "2026-01-01T00:00:00Z"}]',
---     NULL, '2026-01-01T00:00:00Z', 'psql');
---   SELECT * FROM ledger_account;                             -- 3600 debited from the source, credited to the pool
---   the same ledger_book again                                -- answers 0: nothing new, nothing moved
---   UPDATE ledger_transfer SET amount = 1;                    -- ERROR: UPDATE on ledger_transfer is refused
+--                         "credit_id": 2, "amount": 3600, "batch": "5a01a000-0000-4000-8000-000000000001",
+--                         "reason": "budget", "event_at": "2026-01-01T00:00:00Z"}]',
+--                      '2026-01-01T00:00:00Z', 'psql');    -- 1 is new; the same once more: 0 are
+--   SELECT * FROM ledger_account;                          -- 3600 debited from the source, credited to the pool
+--   UPDATE ledger_transfer SET amount = 1;                 -- ERROR: UPDATE on ledger_transfer is refused
 
 
--- An account's row is rewritten by each transfer. Room in its page keeps the new version there (HOT) and the index as it is.
+-- A transfer rewrites its accounts' rows. Room in their pages keeps the new versions there and the indexes as they are.
 ALTER TABLE ledger_account SET (fillfactor = 50);
 
 
