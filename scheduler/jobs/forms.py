@@ -3,7 +3,7 @@ from uuid import uuid4
 
 from django import forms
 from django.http import QueryDict
-from django.utils.translation import gettext as _t
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from portal.people.models import User
@@ -59,7 +59,7 @@ class JobForm(forms.Form):
         super().__init__(*args, **options)
         self.person = person
         field = cast(forms.ChoiceField, self.fields["allocation"])
-        field.choices = [("", _t("Choose one"))] + [
+        field.choices = [("", gettext("Choose one"))] + [
             (str(choice.project), [(str(row.allocation.pk), allocation_label(row)) for row in choice.allocations])
             for choice in choices
             if choice.allocations
@@ -120,7 +120,7 @@ class JobForm(forms.Form):
 
 
 def allocation_label(row: Any) -> str:
-    return _t("%(type)s on %(cluster)s: %(free)s GPU-hours left, until %(ends)s") % {
+    return gettext("%(type)s on %(cluster)s: %(free)s GPU-hours left, until %(ends)s") % {
         "type": row.allocation.gpu_type.upper(),
         "cluster": row.allocation.cluster,
         "free": gpu_hours_text(max(row.balance.free, 0)),
