@@ -1,0 +1,22 @@
+"""`make bench`: every benchmark, one after another, each in a process of its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+BENCHMARKS = ("ledger", "import_sacct", "submission")
+
+
+def main() -> int:
+    codes = []
+    for name in BENCHMARKS:
+        codes.append(
+            subprocess.run(
+                [sys.executable, "-m", f"benchmarks.{name}"], cwd=Path(__file__).resolve().parents[1]
+            ).returncode
+        )
+    return max(codes)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
