@@ -1,0 +1,167 @@
+"""What an organisation was granted, holds, consumed and has left; by project, by person and by day.
+
+Two things stand side by side, and a report says which is which:
+
+- the *balance*: granted + overrun = consumed + held + remaining + expired, by GPU type, as the ledger has it now and
+  since the organisation's first award. The range of days does not touch it. `remaining` includes what vouchers have
+  not yet given to a project, and what is being withdrawn; `consumed` is net of refunds.
+- the *usage* in a range of days: slurmdbd's finished records as they were charged, net of refunds, each split over
+  the days it ran (calendar days of CENTRE_TIME_ZONE, both ends included). By project, by person and by day add up to
+  the same sum; over a range that covers everything that sum is `consumed`.
+
+A running job is in `held`; its usage appears, on the days it ran, once Slurm has its end. Imported history is counted
+in both and named apart. All amounts are GPU-seconds of the allocation's GPU type.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.models import Min, Q, QuerySet, Sum
+from django.shortcuts import get_object_or_404
+
+from monitoring.reports.days import Days, gpu_seconds_by_day
+from portal.clock import centre_zone, now
+from portal.people.models import Organisation, UnixAccountUse
+from portal.people.rules import Person, reads_everything
+from portal.people.selectors import organisations_managed
+from quotas.allocations.models import Refund
+from quotas.allocations.statements import OrganisationBalance, organisation_balances
+from scheduler.settlement.models import Cursor, Record
+
+Amounts = Counter[str]  # GPU type: GPU-seconds
+
+
+@dataclass(slots=True)
+class Line:
+    """Usage of one project, person or day. `imported` is the part of `amounts` that is imported history."""
+
+    name: str = ""  # what a person reads: a project's title, a person's name; empty for a day
+    amounts: Amounts = field(default_factory=Counter)
+    imported: Amounts = field(default_factory=Counter)
+
+    def add(self, gpu_type: str, gpu_seconds: int, imported: bool) -> None:
+        self.amounts[gpu_type] += gpu_seconds
+        if imported:
+            self.imported[gpu_type] += gpu_seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """One organisation's report. Projects by slug and people by unix account, most used first; days in order."""
+
+    organisation: Organisation
+    days: Days
+    as_of: datetime
+    records_until: datetime | None  # slurmdbd was read until then; None: never
+    balances: Mapping[str, OrganisationBalance]  # by GPU type, for every type ever awarded
+    total: Line  # of the days
+    by_project: Mapping[str, Line]
+    by_person: Mapping[str, Line]
+    by_day: Mapping[date, Line]  # only days on which something ran
+
+    @property
+    def gpu_types(self) -> list[str]:
+        """Those with usage in the days."""
+        return sorted(gpu_type for gpu_type, amount in self.total.amounts.items() if amount)
+
+
+def organisations_reported(person: Person) -> QuerySet[Organisation]:
+    """Whose report the person may read: the managed ones; all for operators, approvers and auditors."""
+    return Organisation.objects.all() if reads_everything(person) else organisations_managed(person)
+
+
+def organisation_reported(person: Person, slug: str) -> Organisation:
+    """Raises Http404 where the person may not read its report."""
+    return get_object_or_404(organisations_reported(person), slug=slug)
+
+
+def usage_report(organisation: Organisation, days: Days) -> Usage:
+    """The organisation's balance now and its usage in the days, read at one moment in a fixed number of queries."""
+    with _one_moment():
+        records = Record.objects.filter(allocation__voucher__organisation=organisation)
+        total, by_project, by_person, by_day = _usage(organisation, records, days)
+        _people_name(by_person)
+        clusters = records.filter(imported=False).order_by().values("cluster")
+        return Usage(
+            organisation=organisation,
+            days=days,
+            as_of=now(),
+            records_until=Cursor.objects.filter(cluster__in=clusters).aggregate(first=Min("read_until"))["first"],
+            balances=organisation_balances(organisation),
+            total=total,
+            by_project=_most_first(by_project),
+            by_person=_most_first(by_person),
+            by_day=dict(sorted(by_day.items())),
+        )
+
+
+@contextmanager
+def _one_moment() -> Iterator[None]:
+    """All queries inside see the same state, so that the figures of a report fit together."""
+    outermost = not connection.in_atomic_block
+    with transaction.atomic():
+        if outermost:
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
+
+
+def _usage(
+    organisation: Organisation, records: QuerySet[Record], days: Days
+) -> tuple[Line, dict[str, Line], dict[str, Line], dict[date, Line]]:
+    zone = centre_zone()
+    refunded = _refunds(organisation)
+    total = Line()
+    by_project: dict[str, Line] = defaultdict(Line)
+    by_person: dict[str, Line] = defaultdict(Line)
+    by_day: dict[date, Line] = defaultdict(Line)
+    for row in _charged(records, days):
+        amount = row["charged_gpu_seconds"] - refunded.get(row["charge"], 0)
+        ended_at = row["ended_at"] or row["submit_at"]
+        split = gpu_seconds_by_day(amount, row["started_at"] or ended_at, ended_at, zone)
+        inside = {day: part for day, part in split.items() if day in days and part}
+        if not inside:
+            continue
+        key = row["allocation__gpu_type"], sum(inside.values()), row["imported"]
+        by_project[row["allocation__project__slug"]].name = row["allocation__project__title"]
+        for line in (total, by_project[row["allocation__project__slug"]], by_person[row["user"]]):
+            line.add(*key)
+        for day, part in inside.items():
+            by_day[day].add(row["allocation__gpu_type"], part, row["imported"])
+    return total, by_project, by_person, by_day
+
+
+def _charged(records: QuerySet[Record], days: Days) -> Iterator[dict[str, object]] | QuerySet:  # type: ignore[type-arg]
+    """Records that ran in the days, or that have no length and ended in them."""
+    begins_at, ends_at = days.begins_at(centre_zone()), days.ends_at(centre_zone())
+    after = Q(ended_at__gte=begins_at) | Q(ended_at=None, submit_at__gte=begins_at)
+    before = Q(started_at__lt=ends_at) | Q(started_at=None, submit_at__lt=ends_at)
+    rows = records.filter(after, before, charged_gpu_seconds__gt=0).order_by()
+    return rows.values(
+        "charge", "charged_gpu_seconds", "submit_at", "started_at", "ended_at", "user", "imported",
+        "allocation__gpu_type", "allocation__project__slug", "allocation__project__title",
+    ).iterator(chunk_size=5_000)  # fmt: skip
+
+
+def _refunds(organisation: Organisation) -> dict[UUID, int]:
+    rows = Refund.objects.filter(allocation__voucher__organisation=organisation).order_by().values_list("charge")
+    return dict(rows.annotate(sum=Sum("amount_gpu_seconds")))
+
+
+def _people_name(by_person: dict[str, Line]) -> None:
+    """Unix accounts are never reused, so one names the same person for ever.
+
+    Except in imported history: who bore a name before the portal did is not known, and nobody is named for it.
+    """
+    own = [name for name, line in by_person.items() if line.amounts != line.imported]
+    for use in UnixAccountUse.objects.filter(name__in=own).select_related("user"):
+        by_person[use.name].name = str(use.user)
+
+
+def _most_first(lines: dict[str, Line]) -> dict[str, Line]:
+    return dict(sorted(lines.items(), key=lambda item: (-item[1].amounts.total(), item[0])))
