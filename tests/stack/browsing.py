@@ -1,12 +1,14 @@
 """A person without a browser: logs in, fills in the page's own form and sends it. Standard library only."""
 
 import re
+import time
 from html.parser import HTMLParser
 from http.client import HTTPConnection, HTTPResponse
 from http.cookies import SimpleCookie
 from urllib.parse import urlencode, urlsplit
 
 TIMEOUT_S = 30
+IDLE_S = 1.0  # gunicorn keeps an idle connection for two
 
 
 class Fields(HTMLParser):
@@ -63,6 +65,7 @@ class Visitor:
         self._connection = HTTPConnection(self._host, timeout=TIMEOUT_S)
         self.cookies: dict[str, str] = {}
         self.location = ""
+        self._used_s = 0.0
 
     def get(self, path: str) -> tuple[int, str]:
         return self._send("GET", path)
@@ -85,16 +88,13 @@ class Visitor:
         headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
         if body is not None:
             headers |= {"Content-Type": "application/x-www-form-urlencoded", "Referer": f"http://{self._host}{path}"}
-        try:
-            self._connection.request(method, path, body, headers)
-            response = self._connection.getresponse()
-        except OSError:
-            if method != "GET":
-                raise
-            self._connection.close()  # the server closed an idle connection
-            self._connection.request(method, path, body, headers)
-            response = self._connection.getresponse()
-        return response.status, self._read(response)
+        if time.monotonic() - self._used_s > IDLE_S:
+            self._connection.close()  # the server may have closed an idle one; the next request opens another
+        self._connection.request(method, path, body, headers)
+        response = self._connection.getresponse()
+        page = self._read(response)
+        self._used_s = time.monotonic()
+        return response.status, page
 
     def _read(self, response: HTTPResponse) -> str:
         page = response.read().decode()
