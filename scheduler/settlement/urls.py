@@ -1,4 +1,6 @@
-from django.urls import URLPattern
+from django.urls import path
+
+from scheduler.settlement import views
 
 app_name = "settlement"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [path("", views.reconciliation, name="reconciliation")]

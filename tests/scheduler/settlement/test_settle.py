@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from uuid import uuid4
 
 import pytest
 from django.db import connection
@@ -11,63 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quotas.allocations.selectors import allocation_balances
-from quotas.allocations.services import hold_take
 from scheduler.jobs.models import Job, Run
 from scheduler.settlement.models import HeldJob, Record
 from scheduler.settlement.services import settle
 from tests.scheduler.settlement.conftest import NOON
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def balance(allocation):
-    return lambda: allocation_balances([allocation.pk])[allocation.pk]
-
-
-@pytest.fixture
-def portal_job(cluster, project, allocation, researcher):
-    """A job of the portal, bound to Slurm's number, with a hold: `portal_job(7, held=120)`."""
-
-    def make(job_id, *, held=120, submit_at=NOON):
-        hold = uuid4()
-        job = Job.objects.create(
-            cluster=cluster,
-            project=project,
-            allocation=allocation,
-            person=researcher,
-            unix_account="minh",
-            name="train",
-            partition="h100",
-            gpu_type="h100",
-            time_limit_s=60,
-            state=Job.State.PENDING,
-            slurm_job_id=job_id,
-            slurm_submit_at=submit_at,
-            created_at=submit_at,
-            updated_at=submit_at,
-        )
-        run = Run.objects.create(
-            job=job,
-            cluster=cluster,
-            job_id_raw=job_id,
-            submit_at=submit_at,
-            gpus=1,
-            hold=hold,
-            held_gpu_seconds=held,
-            created_at=submit_at,
-        )
-        hold_take(
-            allocation_id=allocation.pk,
-            hold_id=hold,
-            amount_gpu_seconds=held,
-            event_at=submit_at,
-            reason="job",
-            actor="test",
-        )
-        return run
-
-    return make
 
 
 def test_a_record_is_charged_once_however_often_it_is_read(cluster, record_of, balance):
