@@ -3,12 +3,13 @@ from uuid import uuid4
 
 from django import forms
 from django.http import QueryDict
+from django.utils.formats import date_format
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from portal.people.models import User
 from quotas.allocations.models import Allocation
-from quotas.allocations.selectors import allocations_visible
+from quotas.allocations.selectors import AllocationRow, allocations_visible
 from quotas.units import gpu_hours_text
 from scheduler.jobs.durations import DurationInvalid, duration_input, time_limit_parse
 from scheduler.jobs.errors import JobRefused
@@ -49,7 +50,6 @@ class JobForm(forms.Form):
     )
     script = forms.CharField(
         label=_("Script"),
-        required=False,
         strip=False,
         widget=forms.Textarea(attrs={"class": "code", "rows": 16, "spellcheck": "false", "wrap": "off"}),
         help_text=_("The portal adds its own block below the first line; your lines stay as they are."),
@@ -59,13 +59,14 @@ class JobForm(forms.Form):
         super().__init__(*args, **options)
         self.person = person
         field = cast(forms.ChoiceField, self.fields["allocation"])
-        field.choices = [("", gettext("Choose one"))] + [
-            (str(choice.project), [(str(row.allocation.pk), allocation_label(row)) for row in choice.allocations])
-            for choice in choices
-            if choice.allocations
+        rows = [row for choice in choices for row in choice.allocations]
+        field.choices = [
+            ("", gettext("Choose one")),
+            *((str(row.allocation.pk), allocation_label(row)) for row in rows),
         ]
         # One that is not in the list (expired, another's) is looked up: the service says what is wrong with it.
         field.validate = lambda value: None  # type: ignore[method-assign]
+        self.fields["script"].required = not self.data.get("preset")  # a preset brings its own
 
     def clean_allocation(self) -> Allocation:
         value = self.cleaned_data["allocation"]
@@ -119,12 +120,12 @@ class JobForm(forms.Form):
         self.add_error(field if field in self.fields else None, str(problem))
 
 
-def allocation_label(row: Any) -> str:
-    return gettext("%(type)s on %(cluster)s: %(free)s GPU-hours left, until %(ends)s") % {
+def allocation_label(row: AllocationRow) -> str:
+    return gettext("%(project)s · %(type)s · %(free)s GPU-hours left, until %(ends)s") % {
+        "project": row.allocation.project.title,
         "type": row.allocation.gpu_type.upper(),
-        "cluster": row.allocation.cluster,
         "free": gpu_hours_text(max(row.balance.free, 0)),
-        "ends": row.allocation.ends_on.strftime("%d/%m/%Y"),
+        "ends": date_format(row.allocation.ends_on, "SHORT_DATE_FORMAT"),
     }
 
 

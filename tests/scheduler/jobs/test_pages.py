@@ -47,8 +47,7 @@ def errors(response) -> dict[str, list[str]]:
 
 def test_it_offers_the_projects_allocations_with_what_is_left(window, allocation):
     page = window.get(NEW).content.decode()
-    assert "Mô hình tiếng Việt" in page
-    assert "H100 on local: 100 GPU-hours left" in page
+    assert "Mô hình tiếng Việt · H100 · 100 GPU-hours left, until 31 Dec 2099" in page
 
 
 def test_a_first_job_is_hello_gpu_and_a_later_one_is_not(window, submitter, allocation):
