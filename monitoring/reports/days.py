@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+EARLIEST, LATEST = date(1970, 1, 1), date(2199, 12, 31)  # no cluster's record lies outside
+
 _ONE_DAY = timedelta(days=1)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -53,10 +55,13 @@ def this_year(today: date) -> Days:
 
 
 def date_read(text: str) -> date:
-    """A date written as YYYY-MM-DD and in no other way. Raises ValueError."""
+    """A date of these centuries written as YYYY-MM-DD and in no other way. Raises ValueError."""
     if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
         raise ValueError(f"{text!r} is no date of the form YYYY-MM-DD")
-    return date.fromisoformat(text)
+    day = date.fromisoformat(text)
+    if not EARLIEST <= day <= LATEST:
+        raise ValueError(f"{text!r} is before {EARLIEST} or after {LATEST}")
+    return day
 
 
 def day_begins_at(day: date, zone: ZoneInfo) -> datetime:

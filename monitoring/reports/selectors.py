@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -59,6 +60,7 @@ class Usage:
     as_of: datetime
     records_until: datetime | None  # slurmdbd was read until then; None: never
     balances: Mapping[str, OrganisationBalance]  # by GPU type, for every type ever awarded
+    imported_gpu_seconds: Amounts  # the part of `consumed` that is imported history
     total: Line  # of the days
     by_project: Mapping[str, Line]
     by_person: Mapping[str, Line]
@@ -93,6 +95,7 @@ def usage_report(organisation: Organisation, days: Days) -> Usage:
             as_of=now(),
             records_until=Cursor.objects.filter(cluster__in=clusters).aggregate(first=Min("read_until"))["first"],
             balances=organisation_balances(organisation),
+            imported_gpu_seconds=_imported(records),
             total=total,
             by_project=_most_first(by_project),
             by_person=_most_first(by_person),
@@ -136,7 +139,7 @@ def _usage(
     return total, by_project, by_person, by_day
 
 
-def _charged(records: QuerySet[Record], days: Days) -> Iterator[dict[str, object]] | QuerySet:  # type: ignore[type-arg]
+def _charged(records: QuerySet[Record], days: Days) -> Iterator[Any]:
     """Records that ran in the days, or that have no length and ended in them."""
     begins_at, ends_at = days.begins_at(centre_zone()), days.ends_at(centre_zone())
     after = Q(ended_at__gte=begins_at) | Q(ended_at=None, submit_at__gte=begins_at)
@@ -146,6 +149,11 @@ def _charged(records: QuerySet[Record], days: Days) -> Iterator[dict[str, object
         "charge", "charged_gpu_seconds", "submit_at", "started_at", "ended_at", "user", "imported",
         "allocation__gpu_type", "allocation__project__slug", "allocation__project__title",
     ).iterator(chunk_size=5_000)  # fmt: skip
+
+
+def _imported(records: QuerySet[Record]) -> Amounts:
+    rows = records.filter(imported=True).order_by().values_list("allocation__gpu_type")
+    return Counter(dict(rows.annotate(sum=Sum("charged_gpu_seconds"))))
 
 
 def _refunds(organisation: Organisation) -> dict[UUID, int]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from monitoring.reports.days import Days, date_read
+from monitoring.reports.days import EARLIEST, LATEST, Days, date_read
 from monitoring.reports.selectors import Line, usage_report
 from portal.commands import JsonCommand
 from portal.people.models import Organisation
@@ -54,7 +54,7 @@ def _date(option: str, text: str) -> date:
     try:
         return date_read(text)
     except ValueError as error:
-        raise CommandError(f"{option}: {text!r} is no date; write it as YYYY-MM-DD.") from error
+        raise CommandError(f"{option}: {text!r} is no date from {EARLIEST} to {LATEST}, written YYYY-MM-DD.") from error
 
 
 def _amounts(lines: Mapping[Hashable, Line] | Mapping[str, Line]) -> dict[Hashable, dict[str, int]]:

@@ -1,0 +1,150 @@
+from collections.abc import Iterable, Sequence
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from monitoring.reports import selectors
+from monitoring.reports.chart import chart_of
+from monitoring.reports.days import Days, last_month, this_month, this_year
+from monitoring.reports.forms import DaysForm
+from monitoring.reports.spreadsheet import csv_text
+from monitoring.reports.tables import ROWS_A_PAGE, balance_figures, spreadsheet_rows, usage_tables
+from portal.clock import centre_date, now
+from portal.people.models import Organisation
+from portal.people.selectors import organisation_get, organisations_managed
+from portal.web.requests import PersonRequest
+from portal.web.templatetags.ui import gpu_hours
+from quotas.allocations.statements import organisation_balances
+
+BAD_DAYS = 422  # the page again, with the errors beside the fields, and no figures
+
+
+@require_safe
+@login_required
+def report_list(request: PersonRequest) -> HttpResponse:
+    """The reports that the person may read; with one only, that one."""
+    found = selectors.organisations_reported(request.user).order_by("name", "id")
+    first = list(found[:2])
+    if not first:
+        raise Http404
+    if len(first) == 1:
+        return redirect("reports:organisation", first[0].slug)
+    page = Paginator(found, ROWS_A_PAGE).get_page(request.GET.get("page"))
+    return render(request, "reports/list.html", {"page": page})
+
+
+@require_safe
+@login_required
+def organisation(request: PersonRequest, slug: str) -> HttpResponse:
+    found = selectors.organisation_reported(request.user, slug)
+    form = _days_form(request)
+    if not form.is_valid():
+        context = {"organisation": found, "form": form, "shortcuts": _shortcuts(None)}
+        return render(request, "reports/organisation.html", context, status=BAD_DAYS)
+    usage = selectors.usage_report(found, form.days)
+    query = _query(form.days)
+    context = {
+        "organisation": found,
+        "form": form,
+        "shortcuts": _shortcuts(form.days),
+        "usage": usage,
+        "balances": [(gpu_type, _figures(gpu_type, usage)) for gpu_type in usage.balances],
+        "zone": settings.CENTRE_TIME_ZONE,
+        "charts": [chart_of(gpu_type, usage.by_day, usage.days) for gpu_type in usage.gpu_types],
+        "tables": usage_tables(usage, request.GET),
+        "permanent_link": query,
+        "csv_url": reverse("reports:organisation_csv", args=[slug]) + query,
+    }
+    return render(request, "reports/organisation.html", context)
+
+
+@require_safe
+@login_required
+def organisation_csv(request: PersonRequest, slug: str) -> HttpResponse:
+    """Every row of what the page shows for the same days."""
+    found = selectors.organisation_reported(request.user, slug)
+    form = _days_form(request)
+    if not form.is_valid():
+        context = {"organisation": found, "form": form, "shortcuts": _shortcuts(None)}
+        return render(request, "reports/organisation.html", context, status=BAD_DAYS)
+    usage = selectors.usage_report(found, form.days)
+    text = csv_text(spreadsheet_rows(usage, usage_tables(usage, request.GET)))
+    response = HttpResponse(text, content_type="text/csv; charset=utf-8")
+    name = f"saola-{slug}-{form.days.first}-{form.days.last}.csv"
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+@require_safe
+@login_required
+def organisation_card(request: PersonRequest, slug: str) -> HttpResponse:
+    """On the organisation's page, which members see too: nothing for those who may not read the report."""
+    found = organisation_get(request.user, slug)
+    if not selectors.organisations_reported(request.user).filter(pk=found.pk).exists():
+        return HttpResponse(status=204)
+    return _card(request, [found])
+
+
+@require_safe
+@login_required
+def home_card(request: PersonRequest) -> HttpResponse:
+    """On the home page of those who manage organisations."""
+    return _card(request, organisations_managed(request.user))
+
+
+# --- parts --------------------------------------------------------------------------------------------------------
+
+
+def _card(request: PersonRequest, organisations: Iterable[Organisation]) -> HttpResponse:
+    balances = [(organisation, organisation_balances(organisation)) for organisation in organisations]
+    awarded = [(organisation, balance.items()) for organisation, balance in balances if balance]
+    return render(request, "reports/card.html", {"balances": awarded}) if awarded else HttpResponse(status=204)
+
+
+def _figures(gpu_type: str, usage: selectors.Usage) -> list[tuple[str, int, str, str]]:
+    """Label, GPU-seconds, hint and tone of the six figures."""
+    balance = usage.balances[gpu_type]
+    hints: dict[str, tuple[str, str]] = {}
+    if balance.overrun:
+        hints["overrun"] = _("borne by the centre"), "warn"
+    if usage.imported_gpu_seconds[gpu_type]:
+        hints["consumed"] = (
+            _("%(hours)s of it imported history") % {"hours": gpu_hours(usage.imported_gpu_seconds[gpu_type])},
+            "",
+        )
+    if balance.withdrawals_pending:
+        hints["remaining"] = (
+            _("%(hours)s of it being withdrawn") % {"hours": gpu_hours(balance.withdrawals_pending)},
+            "",
+        )
+    return [(label, amount, *hints.get(name, ("", ""))) for name, label, amount in balance_figures(balance)]
+
+
+def _days_form(request: PersonRequest) -> DaysForm:
+    """Of the address; this month where it names no day."""
+    if "from" in request.GET or "to" in request.GET:
+        return DaysForm(request.GET)
+    days = this_month(centre_date(now()))
+    return DaysForm({"from": days.first, "to": days.last})
+
+
+def _query(days: Days) -> str:
+    return "?" + urlencode({"from": days.first, "to": days.last})
+
+
+def _shortcuts(chosen: Days | None) -> Sequence[tuple[str, str, bool]]:
+    """Label, address, whether it is the one that is shown."""
+    today = centre_date(now())
+    parts = [
+        (_("This month"), this_month(today)),
+        (_("Last month"), last_month(today)),
+        (_("This year"), this_year(today)),
+    ]
+    return [(label, _query(days), days == chosen) for label, days in parts]
