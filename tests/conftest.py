@@ -6,6 +6,7 @@ Hồng Lam (university): Phương manages it, Quân does research in its project
 The centre: An and Bình are operators, Chi approves, Dũng reviews, Giang audits. Khánh has an account and no rights.
 """
 
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,10 +25,17 @@ from tests import factories
 
 def pytest_configure() -> None:
     """Compiles catalogues that are older than their source: .mo files are never committed."""
+    # Playwright's synchronous interface runs an event loop in the tests' thread; no ORM call here ever enters it.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
     for source in Path(settings.BASE_DIR).glob("**/locale/*/LC_MESSAGES/django.po"):
         compiled = source.with_suffix(".mo")
         if not compiled.exists() or compiled.stat().st_mtime < source.stat().st_mtime:
             subprocess.run(["msgfmt", "-o", compiled, source], check=True)  # noqa: S607
+    # Static files as they lie in the checkout, whatever an installed stack has collected.
+    settings.STATIC_ROOT = str(Path(settings.BASE_DIR, "templates", "static"))
+    settings.STORAGES = settings.STORAGES | {
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    }
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -59,10 +67,6 @@ def _quick_and_alone(settings: Settings) -> None:
 
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    settings.STATIC_ROOT = str(Path(settings.BASE_DIR, "templates", "static"))  # any folder that exists
-    settings.STORAGES = settings.STORAGES | {
-        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    }
     settings.METRICS_TOKEN = "the-token-of-the-tests"
     app.conf.broker_url = "memory://localhost"
 

@@ -1,11 +1,9 @@
 from dataclasses import dataclass
 
-from django.db.models import Count, Min, Q, QuerySet
-from django.http import Http404
+from django.db.models import Count, Min, Q
 
 from portal.clock import now
 from portal.outbox.models import Message
-from portal.people.rules import Person, reads_everything
 
 
 @dataclass(frozen=True)
@@ -32,10 +30,3 @@ def backlogs() -> list[Backlog]:
         )
         for row in waiting
     ]
-
-
-def messages_undelivered(person: Person) -> QuerySet[Message]:
-    """For operators, approvers and auditors. Raises Http404 for others."""
-    if not reads_everything(person):
-        raise Http404
-    return Message.objects.filter(delivered_at__isnull=True).order_by("due_at", "id")

@@ -106,13 +106,6 @@ def _put_off(message: Message, after_s: float, why: str, *, attempts: int) -> No
     )
 
 
-def message_retry(*, message: Message) -> None:
-    """Makes an undelivered message due now, for an operator who removed what was in its way."""
-    with transaction.atomic():
-        Message.objects.filter(pk=message.pk, delivered_at__isnull=True).update(due_at=now(), attempts=0)
-        transaction.on_commit(lambda: wake(message.queue))
-
-
 @contextmanager
 def _exclusive(message_id: int) -> Iterator[bool]:
     keys = [_LOCK_SPACE, message_id & 0x7FFFFFFF]

@@ -1,6 +1,9 @@
 """What a person may see. The permission is the fetch: what these do not return does not exist for that person (404)."""
 
-from django.db.models import Count, Q, QuerySet
+from typing import Any
+
+from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 
@@ -128,10 +131,18 @@ def organisation_projects(person: Person, organisation: Organisation) -> QuerySe
 def organisations_list(person: Person, *, query: str = "") -> QuerySet[Organisation]:
     """The organisations that the person may see, with the number of their members and projects."""
     organisations = organisations_visible(person).annotate(
-        member_count=Count("memberships__user", distinct=True), project_count=Count("projects", distinct=True)
+        # Subqueries, so that a page counts its own rows only and not every member of every organisation.
+        member_count=_count(Membership.objects.filter(organisation=OuterRef("pk")), "user"),
+        project_count=_count(Project.objects.filter(organisation=OuterRef("pk")), "pk"),
     )
     for word in query.split():
         organisations = organisations.filter(
             Q(name__icontains=word) | Q(slug__icontains=word) | Q(tax_code__startswith=word)
         )
     return organisations.order_by("name", "id")
+
+
+def _count(rows: QuerySet[Any], field: str) -> Coalesce:
+    """The number of different values of a field in rows that belong to an outer query's row."""
+    counted = rows.order_by().annotate(_all=Value(1)).values("_all").annotate(_count=Count(field, distinct=True))
+    return Coalesce(Subquery(counted.values("_count"), output_field=IntegerField()), 0)
