@@ -136,6 +136,7 @@ def _with_cleared(wanted: Mapping[str, int], before: object) -> dict[str, int]:
 def _association_apply(plan: Plan, action: Action, slurm: ClusterAdapter) -> None:
     account, user, partition = action.key
     if action.verb == Verb.REMOVE:
+        _waiting_jobs_cancel(action, slurm)
         slurm.association_remove(account=account, user=user, partition=partition)
         return
     wanted = plan.desired.associations[account, user, partition]
@@ -151,6 +152,16 @@ def _association_apply(plan: Plan, action: Action, slurm: ClusterAdapter) -> Non
         )
     if fields & {"max_jobs", "max_submit_jobs"}:
         slurm.association_unblock(account=account, user=user, partition=partition)
+
+
+def _waiting_jobs_cancel(action: Action, slurm: ClusterAdapter) -> None:
+    """They can never start, would keep Slurm from removing the association, and hold GPU-seconds of the project."""
+    for job in slurm.queue():
+        if job.state == "PENDING" and (job.account, job.user) == action.key[:2] and job.partition == action.key[2]:
+            # Of an array only what waits: its started tasks go on.
+            tasks = job.array_tasks.partition("%")[0]
+            job_id = f"{job.array_job_id}_[{tasks}]" if tasks else str(job.job_id)
+            slurm.job_cancel_as_admin(job_id=job_id, reason=f"{job.user} may no longer run jobs of {job.account} here")
 
 
 def _block(action: Action, slurm: ClusterAdapter) -> None:

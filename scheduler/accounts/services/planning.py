@@ -1,4 +1,5 @@
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from portal.clock import now
@@ -23,7 +24,7 @@ def plan_make(*, cluster: Cluster, adapter: ClusterAdapter | None = None) -> Pla
     withdrawals = tuple((row.pk, row.allocation.qos) for row in withdrawals_requested(cluster.name))
     books = books_read(cluster)
     limits = _limits(cluster, books, slurm)
-    actual = state_of(slurm.accounts(), slurm.qos(), slurm.associations())
+    actual = _actual(slurm)
     wanted = desired_make(
         cluster=cluster,
         allocations=books.allocations,
@@ -53,6 +54,14 @@ def _limits(cluster: Cluster, books: Books, slurm: ClusterAdapter) -> dict[str, 
         )
         for row in books.allocations
     }
+
+
+def _actual(slurm: ClusterAdapter) -> State:
+    # Side by side: sacctmgr takes 0.2 to 0.4 s for each, nearly all of it waiting.
+    with ThreadPoolExecutor(max_workers=3) as pool:
+        accounts, qos = pool.submit(slurm.accounts), pool.submit(slurm.qos)
+        associations = pool.submit(slurm.associations)
+        return state_of(accounts.result(), qos.result(), associations.result())
 
 
 def state_of(accounts: Iterable[AccountInfo], qos: Iterable[QosInfo], associations: Iterable[AssociationInfo]) -> State:
