@@ -39,7 +39,7 @@ class PoolTooSmall(QuotaError):
     def __str__(self) -> str:
         return _("%(programme)s has %(free)s %(gpu_type)s GPU-hours left; this needs %(needed)s.") % {
             "programme": self.programme,
-            "gpu_type": self.gpu_type,
+            "gpu_type": self.gpu_type.upper(),
             "free": gpu_hours_text(self.free_gpu_seconds),
             "needed": gpu_hours_text(self.needed_gpu_seconds, up=True),
         }
@@ -87,7 +87,7 @@ class GPUTypeUnknown(QuotaError):
         self.gpu_type = gpu_type
 
     def __str__(self) -> str:
-        return _("The programme has no budget for the GPU type %(gpu_type)s.") % {"gpu_type": self.gpu_type}
+        return _("The programme has no budget for the GPU type %(gpu_type)s.") % {"gpu_type": self.gpu_type.upper()}
 
 
 class AmountAboveCharge(QuotaError):

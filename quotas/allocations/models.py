@@ -83,6 +83,7 @@ class Allocation(models.Model):
     created_at = models.DateTimeField()
 
     class Meta:
+        verbose_name = _("allocation")
         indexes = [models.Index(fields=["cluster", "state"]), models.Index(fields=["project", "state"])]
         ordering = ["id"]
         constraints = [
@@ -123,6 +124,7 @@ class Withdrawal(models.Model):
     resolved_at = models.DateTimeField(null=True)
 
     class Meta:
+        verbose_name = _("withdrawal")
         ordering = ["created_at", "id"]
         constraints = [
             models.CheckConstraint(

@@ -10,11 +10,12 @@ from uuid import UUID
 
 from django.db.models import BigIntegerField, Case, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
 from django.db.models.functions import Coalesce
+from django.http import Http404
 from django.shortcuts import get_object_or_404
 
 from portal.clock import centre_date, now
 from portal.people.models import Organisation, Project
-from portal.people.rules import Person, reads_everything
+from portal.people.rules import Person, is_operator, manages, reads_everything
 from portal.people.selectors import projects_of, projects_visible
 from quotas.allocations.models import Allocation, Refund, Voucher, Withdrawal
 
@@ -154,10 +155,15 @@ def allocations_visible(person: Person) -> QuerySet[Allocation]:
 
 
 def allocation_list(
-    person: Person, *, project: Project | None = None, organisation: Organisation | None = None
+    person: Person, *, project: Project | None = None, organisation: Organisation | None = None, own: bool = False
 ) -> QuerySet[Allocation]:
-    """What the person may see, the open ones first; of one project or organisation where given."""
+    """What the person may see, the open ones first; of one project or organisation where given.
+
+    `own`: only those on which the person submits jobs.
+    """
     rows = allocations_visible(person)
+    if own:
+        rows = rows.filter(project__in=projects_of(person))
     if project is not None:
         rows = rows.filter(project=project)
     if organisation is not None:
@@ -176,6 +182,18 @@ def with_balances(allocations: Iterable[Allocation]) -> list[AllocationRow]:
 def allocation_get(person: Person, pk: int) -> Allocation:
     """Raises Http404 where the person may not see it."""
     return get_object_or_404(allocations_visible(person), pk=pk)
+
+
+def allocation_get_for_operator(person: Person, pk: int) -> Allocation:
+    """For changes. Raises Http404 for everybody but operators."""
+    if not is_operator(person):
+        raise Http404
+    return allocation_get(person, pk)
+
+
+def sees_whole_organisation(person: Person, organisation: Organisation) -> bool:
+    """Its managers and the centre's people; members see their own projects only."""
+    return bool(reads_everything(person) or manages(person, organisation))
 
 
 def usable_allocations(person: Person, project: Project, *, on: date | None = None) -> list[AllocationRow]:

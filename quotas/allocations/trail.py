@@ -9,6 +9,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from quotas.actors import actor_names
 from quotas.allocations.models import Allocation
+from quotas.allocations.selectors import AllocationBalance
 from quotas.ledger.models import Transfer
 
 FIGURES = ("granted", "overrun", "held", "consumed", "expired", "remaining", "withdrawals")
@@ -66,6 +67,10 @@ def account_of_figure(allocation: Allocation, figure: str) -> tuple[int, int]:
         "held": (allocation.account_id, 1),
         "withdrawals": (allocation.account_id, 1),
     }[figure]
+
+
+def figure_gpu_seconds(balance: AllocationBalance, figure: str) -> int:
+    return balance.withdrawals_pending if figure == "withdrawals" else int(getattr(balance, figure))
 
 
 def trail_rows(transfers: Sequence[Transfer], *, account_id: int, sign: int = 1) -> list[TrailRow]:

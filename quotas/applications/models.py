@@ -33,6 +33,7 @@ class Application(models.Model):
     updated_at = models.DateTimeField()
 
     class Meta:
+        verbose_name = _("application")
         constraints = [
             models.CheckConstraint(condition=Q(ends_on__gte=F("starts_on")), name="application_dates_in_order"),
             models.CheckConstraint(condition=Q(gpu_hours__gt=0), name="application_gpu_hours_positive"),
@@ -69,6 +70,7 @@ class Decision(models.Model):
     allocation = models.OneToOneField(Allocation, on_delete=models.PROTECT, null=True, related_name="decision")
 
     class Meta:
+        verbose_name = _("decision")
         ordering = ["-proposed_at", "-id"]
         constraints = [
             models.UniqueConstraint(

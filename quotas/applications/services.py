@@ -9,7 +9,6 @@ from datetime import date
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
-from django.utils.translation import override
 
 from portal.audit.context import acting
 from portal.clock import centre_date, now
@@ -30,7 +29,6 @@ from quotas.applications.errors import (
     SamePerson,
     WrongState,
 )
-from quotas.applications.mails import decision_mail
 from quotas.applications.models import Application, Decision
 from quotas.applications.rules import has_conflict, may_confirm
 from quotas.applications.texts import is_plain_name, is_plain_text
@@ -207,9 +205,7 @@ def decision_confirm(*, person: User, decision: Decision) -> Decision:
         decision.refresh_from_db(fields=["confirmed_by", "confirmed_at"])
         if is_award:
             _award(decision, person)
-        with override(application.applicant.language):
-            mail = decision_mail(decision)
-        message_write(topic="mail.send", key=f"application {application.pk} decided", payload=mail)
+        message_write(topic="applications.decided", key=str(decision.pk), payload={"decision": decision.pk})
     application.state = outcome
     return decision
 

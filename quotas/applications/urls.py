@@ -7,6 +7,7 @@ urlpatterns = [
     path("", views.application_list, name="list"),
     path("new/", views.submit, name="submit"),
     path("queue/", views.queue, name="queue"),
+    path("card/", views.card, name="card"),
     path("<int:pk>/", views.detail, name="detail"),
     path("<int:pk>/withdraw/", views.withdraw, name="withdraw"),
     path("<int:pk>/propose/", views.propose, name="propose"),

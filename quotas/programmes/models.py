@@ -18,6 +18,7 @@ class Programme(models.Model):
     created_at = models.DateTimeField()
 
     class Meta:
+        verbose_name = _("programme")
         ordering = ["name"]
         constraints = [
             models.CheckConstraint(

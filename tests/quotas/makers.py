@@ -10,6 +10,7 @@ from quotas.allocations.services import (
     BookedCharge,
     Charge,
     allocation_create,
+    allocation_suspend,
     charges_book,
     hold_take,
     voucher_award,
@@ -131,3 +132,7 @@ def limit(allocation: Allocation) -> int:
 
 def transfers() -> int:
     return Transfer.objects.count()
+
+
+def suspend(allocation: Allocation) -> None:
+    allocation_suspend(allocation_id=allocation.pk, reason="audit", actor="test")

@@ -4,12 +4,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.mail import EmailMessage
 from django.db import IntegrityError, connection, transaction
 
 from portal.clock import centre_date, now
 from portal.outbox.models import Message
+from portal.outbox.services import messages_deliver
 from portal.people.models import Membership, Organisation, Project, ProjectMembership, User
-from portal.people.services import centre_role_grant, membership_remove
+from portal.people.services import centre_role_grant, language_set, membership_remove
 from quotas.allocations.errors import PoolTooSmall
 from quotas.allocations.models import Allocation, Voucher
 from quotas.allocations.selectors import allocation_balances
@@ -63,12 +65,32 @@ def test_two_people_award_project_voucher_allocation_and_grant(
     assert pool_balances()[0].free_gpu_seconds == 600 * HOUR
 
 
-def test_the_applicant_gets_one_mail_in_their_language(propose: Propose, second_operator: User) -> None:
-    decision_confirm(person=second_operator, decision=propose())
-    message = Message.objects.get(topic="mail.send")
-    assert message.payload["to"] == ["lan@sao-mai.example"]
-    assert "Trợ lý ảo tiếng Việt" in message.payload["subject"]
-    assert "400" in message.payload["body"]
+@pytest.mark.parametrize(
+    ("language", "outcome", "words"),
+    [
+        ("vi", "award", ["Hồ sơ của bạn được duyệt", "400 giờ GPU"]),
+        ("en", "award", ["was awarded", "400 GPU-hours"]),
+        ("vi", "refusal", ["Hồ sơ của bạn bị từ chối"]),
+        ("en", "refusal", ["was refused"]),
+    ],
+)
+def test_the_applicant_gets_one_mail_in_their_language(
+    propose: Propose,
+    second_operator: User,
+    organisation_manager: User,
+    mailoutbox: list[EmailMessage],
+    language: str,
+    outcome: str,
+    words: list[str],
+) -> None:
+    language_set(user=organisation_manager, language=language)
+    decision_confirm(person=second_operator, decision=propose(outcome=outcome))
+    assert messages_deliver(queue="default") == 1
+    [mail] = mailoutbox
+    assert mail.to == ["lan@sao-mai.example"]
+    assert "Trợ lý ảo tiếng Việt" in mail.subject
+    assert "Đúng sản phẩm ưu tiên." in str(mail.body)
+    assert [word for word in words if word not in mail.subject + str(mail.body)] == []
 
 
 def test_an_approver_can_confirm(propose: Propose, approver: User) -> None:
@@ -95,7 +117,7 @@ def test_a_refusal_makes_nothing(propose: Propose, second_operator: User) -> Non
     assert decision.application.state == "refused"
     assert (decision.awarded_gpu_seconds, decision.voucher, decision.allocation) == (0, None, None)
     assert not Voucher.objects.exists()
-    assert Message.objects.get(topic="mail.send").payload["to"] == ["lan@sao-mai.example"]
+    assert Message.objects.filter(topic="applications.decided").count() == 1
 
 
 @pytest.mark.parametrize("hours", [0, -1, 501])
