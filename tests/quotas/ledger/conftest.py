@@ -43,8 +43,10 @@ def committed(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iter
     with django_db_blocker.unblock():
         yield
         with transaction.atomic(), connection.cursor() as cursor:
-            for table in ("ledger_transfer", "ledger_account", "ledger_verification"):
-                cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
-                cursor.execute(f"DELETE FROM {table}")
-                cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
+            cursor.execute("ALTER TABLE ledger_transfer DISABLE TRIGGER USER")
+            cursor.execute("ALTER TABLE ledger_account DISABLE TRIGGER USER")
+            cursor.execute("DELETE FROM ledger_transfer; DELETE FROM ledger_account; DELETE FROM ledger_verification")
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            cursor.execute("ALTER TABLE ledger_transfer ENABLE TRIGGER USER")
+            cursor.execute("ALTER TABLE ledger_account ENABLE TRIGGER USER")
         connections.close_all()

@@ -177,14 +177,15 @@ def test_a_connection_cut_by_the_server(attempt: int) -> None:
 
 def test_a_cut_connection_is_not_taken_for_a_refusal() -> None:
     books = books_make()
-    with pytest.raises(OperationalError), transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_backend_pid()")
-            (pid,) = cursor.fetchone()
-        other = connection.copy()
-        with other.cursor() as cursor:
-            cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
-        other.close()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (pid,) = cursor.fetchone()
+    other = connection.copy()
+    with other.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
+    other.close()
+
+    with pytest.raises(OperationalError):
         book(direct(books.source, books.pool, 1))
     connections.close_all()
 

@@ -67,7 +67,7 @@ def test_an_empty_ledger_adds_up(db: None) -> None:
 def test_it_finds_a_total_that_moved_without_a_transfer(
     busy: Books, total: str, shown: tuple[int, int, int, int]
 ) -> None:
-    tamper(f"UPDATE ledger_account SET {total} = {total} + 1 WHERE id = %s", busy.allocation.pk)
+    tamper(f"UPDATE ledger_account SET {total} = {total} + 1 WHERE owner = 'allocation:1' AND kind = 'allocation'")  # noqa: S608
 
     findings = ledger_findings(at=BOOKED_AT)
 

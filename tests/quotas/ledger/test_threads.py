@@ -77,31 +77,30 @@ def no_deadlock() -> Iterator[None]:
     assert deadlocks() == before
 
 
-def test_random_batches_from_eight_clients() -> None:
-    """Every client books batches over the same few accounts, named in any order: holds, posts, voids, direct
-    transfers, imports, several batches in one transaction, and replays of what anyone booked before."""
-    books = books_make(pool=10_000, allocation=500)
-    accounts = [books.source, books.pool, books.allocation, books.consumed, books.overrun]
-    accounts += [account_create(unit=H100, kind=Account.Kind.ALLOCATION, owner=f"allocation:{n}") for n in range(3)]
-    book(*(direct(books.source, account, 200) for account in accounts[5:]))
-    booked: list[Entry] = []  # by everybody; appending is atomic
+class RandomClient:
+    """Books random batches over a few accounts that everybody uses, named in any order."""
 
-    def client(seed: int) -> int:
-        chance = random.Random(seed)
+    def __init__(self, seed: int, accounts: list[Account], booked: list[Entry]) -> None:
+        self.chance, self.accounts = random.Random(seed), accounts
+        self.booked = booked  # by all clients together; appending to a list is atomic
+
+    def run(self) -> int:
+        """Answers how many batches were not refused."""
         done = 0
         for _ in range(BATCHES):
-            entries = [entry(chance) for _ in range(chance.randint(1, 5))]
+            entries = [self.entry() for _ in range(self.chance.randint(1, 5))]
             try:
-                send(chance, entries)
+                self.send(entries)
             except LedgerError:
                 continue
-            booked.extend(entries)
+            self.booked.extend(entries)
             done += 1
         return done
 
-    def entry(chance: random.Random) -> Entry:
-        debit, credit = chance.sample(accounts, 2)
-        holds = [known.id for known in booked[-60:] if known.kind == "hold"]
+    def entry(self) -> Entry:
+        chance = self.chance
+        debit, credit = chance.sample(self.accounts, 2)
+        holds = [known.id for known in self.booked[-60:] if known.kind == "hold"]
         kinds = ["direct", "hold", "hold"] + (["post", "post", "void", "replay"] if holds else [])
         match chance.choice(kinds):
             case "direct":
@@ -113,29 +112,37 @@ def test_random_batches_from_eight_clients() -> None:
             case "void":
                 return void(chance.choice(holds))
             case _:
-                return chance.choice(booked)
+                return chance.choice(self.booked)
 
-    def send(chance: random.Random, entries: list[Entry]) -> None:
-        way = chance.randrange(10)
+    def send(self, entries: list[Entry]) -> None:
+        way = self.chance.randrange(10)
         if way == 0:
             transfers_import(rows=entries, booked_at=BOOKED_AT, actor="tests")
         elif way == 1:
             with transaction.atomic():
-                accounts_lock(account_ids=[account.pk for account in accounts])
+                accounts_lock(account_ids=[account.pk for account in self.accounts])
                 for one in entries:
                     book(one)
         else:
             book(*entries)
 
-    with no_deadlock():
-        done = together(*(lambda seed=seed: client(seed) for seed in range(CLIENTS)))
 
-    assert min(done) > BATCHES / 10, done  # most batches are refused for something; enough are not
-    assert Transfer.objects.filter(pk__in={one.id for one in booked}).count() == len({one.id for one in booked})
-    assert all(
-        balance.free >= 0
-        for balance in balances([account.pk for account in accounts if not account.may_overdraw]).values()
-    )
+def test_random_batches_from_eight_clients() -> None:
+    """Holds, posts, voids, direct transfers, imports, several batches in one transaction, replays of anyone's."""
+    books = books_make(pool=10_000, allocation=500)
+    accounts = [books.source, books.pool, books.allocation, books.consumed, books.overrun]
+    accounts += [account_create(unit=H100, kind=Account.Kind.ALLOCATION, owner=f"allocation:{n}") for n in range(3)]
+    book(*(direct(books.source, account, 200) for account in accounts[5:]))
+    booked: list[Entry] = []
+
+    with no_deadlock():
+        done = together(*(RandomClient(seed, accounts, booked).run for seed in range(CLIENTS)))
+
+    assert min(done) > BATCHES / 10, done  # many batches are refused for something; enough are not
+    ids = {entry.id for entry in booked}
+    assert Transfer.objects.filter(pk__in=ids).count() == len(ids)
+    guarded = [account.pk for account in accounts if not account.may_overdraw]
+    assert min(balance.free for balance in balances(guarded).values()) >= 0
     assert_adds_up()
 
 
