@@ -90,7 +90,8 @@ def decide(search: Search, answer: Answer, *, message_timeout_s: int = MESSAGE_T
     """What follows from one more look-up."""
     if answer.in_queue or answer.trace is Trace.STARTED:
         return Finding(Verdict.PRESENT)
-    if answer.at < search.last_attempt_at + timedelta(seconds=ATTEMPT_LASTS_S):
+    # What was bound is what the attempt made; nothing more can come of it.
+    if not search.bound and answer.at < search.last_attempt_at + timedelta(seconds=ATTEMPT_LASTS_S):
         return Finding(Verdict.WAIT)
     since = _denied_since(search, answer)
     margin = timedelta(seconds=message_timeout_s + MARGIN_ABOVE_S)

@@ -63,6 +63,10 @@ def test_nothing_is_said_while_an_attempt_may_still_run():
     assert look(SEARCH, answer(1), answer(E0 - 1)) == [W, W]
 
 
+def test_a_bound_job_may_be_doubted_at_once():
+    assert look(replace(SEARCH, bound=True), answer(6), answer(6 + MARGIN_S)) == [U, R]
+
+
 def test_denied_for_the_margin_is_tried_again():
     assert look(SEARCH, answer(E0), answer(E0 + MARGIN_S - 1), answer(E0 + MARGIN_S)) == [U, U, R]
 
