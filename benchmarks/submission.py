@@ -44,7 +44,7 @@ class Portal:
     """The web form, opened and filled in once a client, and sent again and again with a fresh key."""
 
     def __init__(self, allocation: Allocation) -> None:
-        self.visitors = [Stack().visitor("long") for _ in range(CLIENTS)]
+        self.visitors = [Stack().visitor("long", keep_alive=True) for _ in range(CLIENTS)]
         self.fields = _form(self.visitors[0]) | {
             "allocation": str(allocation.pk),
             "name": "bench",

@@ -17,6 +17,7 @@ class Fields(HTMLParser):
     def __init__(self, page: str, action: str) -> None:
         super().__init__()
         self.values: dict[str, str] = {}
+        self.options: dict[str, list[str]] = {}  # of each select, in the page's order
         self._action = action
         self._inside = False
         self._text: str | None = None
@@ -41,13 +42,17 @@ class Fields(HTMLParser):
             self._text, self.values[name] = name, ""
         elif tag == "select":
             self._select = name
-        elif tag == "option" and self._select and ("selected" in attributes or self._select not in self.values):
-            self.values[self._select] = attributes.get("value", "")
+        elif tag == "option" and self._select:
+            self.options.setdefault(self._select, []).append(attributes.get("value", ""))
+            if "selected" in attributes or self._select not in self.values:
+                self.values[self._select] = attributes.get("value", "")
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "form":
             self._inside = False
-        elif tag == "textarea":
+        elif tag == "textarea" and self._text:
+            # HTML: a newline directly after the tag is not part of the text.
+            self.values[self._text] = self.values[self._text].removeprefix("\n")
             self._text = None
         elif tag == "select":
             self._select = None
@@ -58,9 +63,10 @@ class Fields(HTMLParser):
 
 
 class Visitor:
-    """One session over one kept-alive connection."""
+    """One session. `keep_alive` leaves its connection open between requests, for measurements."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, keep_alive: bool = False) -> None:
+        self._keep_alive = keep_alive
         self._host = urlsplit(url).netloc
         self._connection = HTTPConnection(self._host, timeout=TIMEOUT_S)
         self.cookies: dict[str, str] = {}
@@ -90,9 +96,13 @@ class Visitor:
             headers |= {"Content-Type": "application/x-www-form-urlencoded", "Referer": f"http://{self._host}{path}"}
         if time.monotonic() - self._used_s > IDLE_S:
             self._connection.close()  # the server may have closed an idle one; the next request opens another
-        self._connection.request(method, path, body, headers)
-        response = self._connection.getresponse()
-        page = self._read(response)
+        try:
+            self._connection.request(method, path, body, headers)
+            response = self._connection.getresponse()
+            page = self._read(response)
+        finally:
+            if not self._keep_alive:
+                self._connection.close()
         self._used_s = time.monotonic()
         return response.status, page
 

@@ -42,11 +42,11 @@ class Stack:
         """The JSON object that a command prints as its last line."""
         return json.loads(self.command(*words, "--json").splitlines()[-1])
 
-    def visitor(self, name: str) -> Visitor:
+    def visitor(self, name: str, *, keep_alive: bool = False) -> Visitor:
         """A demo person, logged in: "mai", "long", …"""
         demo = self.demo
         account = next(row for row in demo["accounts"] if row["email"].startswith(f"{name}@"))
-        visitor = Visitor(demo["url"])
+        visitor = Visitor(demo["url"], keep_alive=keep_alive)
         visitor.log_in(account["email"], account["password"])
         return visitor
 

@@ -1,0 +1,95 @@
+"""Every process of the stack is killed with -9 while a job is on its way: it comes back, and the job happens once."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.stack.browsing import Fields, Visitor
+from tests.stack.conftest import Stack, wait_for
+
+pytestmark = [pytest.mark.stack, pytest.mark.fault]
+
+COMES_BACK_S = 60
+JOB_ENDS_S = 180
+PROGRAMS = [
+    "redis",
+    "postgresql",
+    "mariadb",
+    "slurmdbd",
+    "slurmctld",
+    "munged",
+    "worker-cluster-local",
+    "worker-default",
+    "beat",
+    "web",
+]
+SCRIPT = "#!/bin/bash\r\nsleep 3\r\n"
+
+
+def pid_of(name: str) -> int:
+    """0 while it does not run."""
+    conf = Stack.directory / "state/supervisor/supervisord.conf"
+    words = [Path(sys.prefix).parent / "tools/bin/supervisorctl", "-c", conf, "pid", name]
+    done = subprocess.run(words, capture_output=True, text=True)
+    return int(done.stdout) if done.stdout.strip().isdecimal() else 0
+
+
+def kill(name: str) -> int:
+    pid = pid_of(name)
+    assert pid > 1, f"{name} does not run"
+    os.kill(pid, signal.SIGKILL)
+    return pid
+
+
+def is_back(name: str, killed: int) -> bool:
+    return pid_of(name) not in (0, killed)
+
+
+def submit(visitor: Visitor) -> str:
+    """A job through the form; answers its page's path."""
+    status, page = visitor.get("/jobs/new/")
+    assert status == 200
+    fields = Fields(page, "/jobs/new/")
+    values = {name: value.replace("\n", "\r\n") for name, value in fields.values.items()}
+    values |= {"allocation": fields.options["allocation"][-1], "name": "dies", "gpus_per_node": "1", "nodes": "1"}
+    status, page = visitor.post("/jobs/new/", values | {"time_limit": "2m", "script": SCRIPT})
+    assert status == 302, page[:2000]
+    return visitor.location
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_killed_process_comes_back_and_the_job_happens(stack: Stack, name: str) -> None:
+    path = submit(stack.visitor("long"))
+    killed = kill(name)
+    assert wait_for(lambda: is_back(name, killed), COMES_BACK_S), f"{name} did not come back"
+    visitor = wait_for(lambda: visitor_or_none(stack), COMES_BACK_S)
+    assert visitor, "nobody can log in any more"
+    assert wait_for(lambda: is_completed(visitor, path), JOB_ENDS_S), f"no end after {name} was killed: {path}"
+
+
+def test_after_all_that_every_record_is_charged_once(stack: Stack) -> None:
+    found = stack.reconciled()
+    assert (found["residual_gpu_seconds"], found["differences"]) == (0, [])
+    assert stack.answer("ledger_verify")["ok"]
+    assert stack.answer("cluster_plan", "--cluster", "local")["changes"] == []
+    assert wait_for(lambda: stack.visitor("long").get("/healthz")[0] == 200, COMES_BACK_S)
+
+
+def visitor_or_none(stack: Stack) -> Visitor | None:
+    try:
+        visitor = stack.visitor("long")
+    except (OSError, AssertionError):
+        return None
+    visitor.cookies["django_language"] = "en"
+    return visitor
+
+
+def is_completed(visitor: Visitor, path: str) -> bool:
+    try:
+        return "Completed" in visitor.get(path)[1]
+    except OSError:
+        return False
