@@ -43,7 +43,8 @@ def message_write(
         defaults={"payload": payload, "queue": queue, "created_at": moment, "due_at": due_at or moment},
     )
     if created and message.due_at <= moment:
-        transaction.on_commit(lambda: wake(queue))
+        # Robust: the work is committed; no trouble of a wake-up may turn that into an error page.
+        transaction.on_commit(lambda: wake(queue), robust=True)
     return message
 
 
