@@ -15,7 +15,7 @@ from django.shortcuts import get_object_or_404
 
 from portal.clock import centre_date, now
 from portal.people.models import Organisation, Project
-from portal.people.rules import Person, is_operator, manages, reads_everything
+from portal.people.rules import Person, is_operator, reads_everything
 from portal.people.selectors import projects_of, projects_visible
 from quotas.allocations.models import Allocation, Refund, Voucher, Withdrawal
 
@@ -189,11 +189,6 @@ def allocation_get_for_operator(person: Person, pk: int) -> Allocation:
     if not is_operator(person):
         raise Http404
     return allocation_get(person, pk)
-
-
-def sees_whole_organisation(person: Person, organisation: Organisation) -> bool:
-    """Its managers and the centre's people; members see their own projects only."""
-    return bool(reads_everything(person) or manages(person, organisation))
 
 
 def usable_allocations(person: Person, project: Project, *, on: date | None = None) -> list[AllocationRow]:

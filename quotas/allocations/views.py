@@ -4,6 +4,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -16,10 +17,9 @@ from quotas.allocations import selectors, services, trail
 from quotas.allocations.errors import QuotaError
 from quotas.allocations.forms import ReasonForm
 from quotas.allocations.models import Allocation
-from quotas.allocations.statements import organisation_balances
 
 ROWS_A_PAGE = 50
-CARD_ROWS = 6
+CARD_ROWS = 10
 
 
 @require_safe
@@ -106,30 +106,32 @@ def adopt(request: PersonRequest, pk: int) -> HttpResponse:
 @login_required
 def home_card(request: PersonRequest) -> HttpResponse:
     """What the person can submit jobs on."""
-    found = selectors.allocation_list(request.user, own=True)
-    rows = selectors.with_balances(found[:CARD_ROWS])
-    return render(request, "allocations/card.html", {"rows": rows, "all_url": "allocations:list"})
+    return _card(request, selectors.allocation_list(request.user, own=True), with_project=True)
 
 
 @require_safe
 @login_required
 def project_card(request: PersonRequest, slug: str) -> HttpResponse:
-    found = selectors.allocation_list(request.user, project=project_get(request.user, slug))
-    return render(request, "allocations/card.html", {"rows": selectors.with_balances(found[:ROWS_A_PAGE])})
+    return _card(request, selectors.allocation_list(request.user, project=project_get(request.user, slug)))
 
 
 @require_safe
 @login_required
 def organisation_card(request: PersonRequest, slug: str) -> HttpResponse:
-    """The organisation's figures, for its managers and the centre's people."""
-    found = organisation_get(request.user, slug)
-    if not selectors.sees_whole_organisation(request.user, found):
-        return HttpResponse(status=204)
-    context = {"organisation": found, "balances": organisation_balances(found)}
-    return render(request, "allocations/organisation_card.html", context)
+    """Those of the organisation's allocations that the person may see: a manager all, a researcher the own
+    projects'."""
+    found = selectors.allocation_list(request.user, organisation=organisation_get(request.user, slug))
+    if not found:
+        return HttpResponse(status=204)  # the reports' card says what an organisation without an award can do
+    return _card(request, found, with_project=True)
 
 
 # --- parts --------------------------------------------------------------------------------------------------------
+
+
+def _card(request: PersonRequest, found: QuerySet[Allocation], *, with_project: bool = False) -> HttpResponse:
+    context = {"rows": selectors.with_balances(found[:CARD_ROWS]), "with_project": with_project}
+    return render(request, "allocations/card.html", context)
 
 
 def _page(request: PersonRequest, allocation: Allocation, *, form: ReasonForm | None = None) -> HttpResponse:

@@ -51,15 +51,13 @@ ROWS = [
     Row("allocations:adopt", 404, post={}, args=lambda world: [world.history.pk], **OPERATORS),
     Row("allocations:home_card", 200),
     Row("allocations:project_card", 404, args=lambda world: [world.project.slug], **MEMBERS, **READERS),
-    # A member of the organisation may open its page; its figures are for its managers.
+    # A member of the organisation may open its page; the allocations there are those of the own projects.
     Row(
         "allocations:organisation_card",
         404,
         args=lambda world: [world.organisation.slug],
-        researcher=204,
-        pi=204,
         organisation_member=204,
-        organisation_manager=200,
+        **MEMBERS,
         **READERS,
     ),
 ]
