@@ -66,9 +66,11 @@ def gpu_hours(gpu_seconds: int | None) -> str:
     if gpu_seconds is None:
         return ""
     hours = gpu_seconds / SECONDS_AN_HOUR
-    decimals = 0 if abs(hours) >= 1000 or gpu_seconds % SECONDS_AN_HOUR == 0 else 1 if abs(hours) >= 100 else 2
     if gpu_seconds and abs(hours) < 0.005:
         return ("−" if hours < 0 else "") + "<" + number(0.01, 2)
+    decimals = 0 if abs(hours) >= 1000 else 1 if abs(hours) >= 100 else 2
+    while decimals and round(hours, decimals) == round(hours, decimals - 1):
+        decimals -= 1
     return number(round(hours, decimals), decimals)
 
 

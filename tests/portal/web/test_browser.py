@@ -24,14 +24,6 @@ PAGES = [
 ]
 
 
-@pytest.fixture(scope="session")
-def browser_type_launch_args() -> dict[str, object]:
-    return {
-        "executable_path": "/usr/bin/chromium",  # Debian's
-        "args": ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"],
-    }
-
-
 @pytest.fixture(params=[("light", 1280), ("dark", 1280), ("light", 390)], ids=lambda p: f"{p[0]}-{p[1]}")
 def page_with_complaints(
     request: pytest.FixtureRequest, browser: Browser, live_server: LiveServer
