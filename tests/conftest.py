@@ -71,6 +71,15 @@ def _quick_and_alone(settings: Settings) -> None:
     app.conf.broker_url = "memory://localhost"
 
 
+@pytest.fixture(scope="session")
+def browser_type_launch_args() -> dict[str, object]:
+    """For every browser test."""
+    return {
+        "executable_path": "/usr/bin/chromium",  # Debian's
+        "args": ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"],
+    }
+
+
 # --- organisations and projects -----------------------------------------------------------------------------------
 
 

@@ -61,35 +61,33 @@ def submit(visitor: Visitor) -> str:
     return visitor.location
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_a_killed_process_comes_back_and_the_job_happens(stack: Stack, name: str) -> None:
-    path = submit(stack.visitor("long"))
-    killed = kill(name)
-    assert wait_for(lambda: is_back(name, killed), COMES_BACK_S), f"{name} did not come back"
-    visitor = wait_for(lambda: visitor_or_none(stack), COMES_BACK_S)
-    assert visitor, "nobody can log in any more"
-    assert wait_for(lambda: is_completed(visitor, path), JOB_ENDS_S), f"no end after {name} was killed: {path}"
-
-
-def test_after_all_that_every_record_is_charged_once(stack: Stack) -> None:
-    found = stack.reconciled()
-    assert (found["residual_gpu_seconds"], found["differences"]) == (0, [])
-    assert stack.answer("ledger_verify")["ok"]
-    assert stack.answer("cluster_plan", "--cluster", "local")["changes"] == []
-    assert wait_for(lambda: stack.visitor("long").get("/healthz")[0] == 200, COMES_BACK_S)
-
-
-def visitor_or_none(stack: Stack) -> Visitor | None:
-    try:
-        visitor = stack.visitor("long")
-    except (OSError, AssertionError):
-        return None
+@pytest.fixture(scope="module")
+def long(stack: Stack) -> Visitor:
+    """One session for all: whoever was logged in stays so, whatever dies."""
+    visitor = stack.visitor("long")
     visitor.cookies["django_language"] = "en"
     return visitor
 
 
-def is_completed(visitor: Visitor, path: str) -> bool:
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_killed_process_comes_back_and_the_job_happens(long: Visitor, name: str) -> None:
+    path = submit(long)
+    killed = kill(name)
+    assert wait_for(lambda: is_back(name, killed), COMES_BACK_S), f"{name} did not come back"
+    assert wait_for(lambda: "Completed" in page_of(long, path), JOB_ENDS_S), f"no end after {name} was killed: {path}"
+
+
+def test_after_all_that_every_record_is_charged_once(stack: Stack, long: Visitor) -> None:
+    found = stack.reconciled()
+    assert (found["residual_gpu_seconds"], found["differences"]) == (0, [])
+    assert stack.answer("ledger_verify")["ok"]
+    assert stack.answer("cluster_plan", "--cluster", "local")["changes"] == []
+    assert wait_for(lambda: long.get("/healthz")[0] == 200, COMES_BACK_S)
+
+
+def page_of(visitor: Visitor, path: str) -> str:
+    """Empty while the portal does not answer."""
     try:
-        return "Completed" in visitor.get(path)[1]
+        return visitor.get(path)[1]
     except OSError:
-        return False
+        return ""

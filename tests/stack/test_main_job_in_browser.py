@@ -1,0 +1,107 @@
+"""The main job by hand: every person in a browser of their own, from the application to the figure in the report."""
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.stack.conftest import Stack
+
+pytestmark = [pytest.mark.stack, pytest.mark.browser]
+
+TITLE = "Trợ lý y khoa"
+JOB_ENDS_MS = 180_000
+REPORT_MS = 60_000
+
+Desk = Callable[[str], Page]
+
+
+@pytest.fixture
+def desk(stack: Stack, browser: Browser) -> Iterator[Desk]:
+    """A logged-in page of a demo person, in English; every page is closed and had nothing to complain about."""
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def sit(name: str) -> Page:
+        context = browser.new_context(base_url=stack.demo["url"], viewport={"width": 1280, "height": 900})
+        contexts.append(context)
+        context.add_cookies([{"name": "django_language", "value": "en", "url": stack.demo["url"]}])
+        page = context.new_page()
+        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        account = next(row for row in stack.demo["accounts"] if row["email"].startswith(f"{name}@"))
+        page.goto("/accounts/login/")
+        page.fill("input[name=login]", account["email"])
+        page.fill("input[name=password]", account["password"])
+        page.press("input[name=password]", "Enter")
+        page.wait_for_url("**/")
+        return page
+
+    yield sit
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def accessible(page: Page) -> None:
+    page.wait_for_load_state("networkidle")
+    findings = [
+        (finding["id"], [node["html"][:150] for node in finding["nodes"]])
+        for finding in Axe().run(page).response["violations"]
+        if finding["impact"] in ("serious", "critical")
+    ]
+    assert findings == [], page.url
+
+
+def test_the_main_job_in_the_browser(desk: Desk) -> None:
+    mai = desk("mai")
+    mai.goto("/applications/new/")
+    accessible(mai)
+    mai.get_by_label("Project title").fill(TITLE)
+    mai.get_by_label("Purpose").fill("Hỏi đáp y khoa bằng tiếng Việt; công bố dữ liệu và trọng số.")
+    mai.get_by_label("GPU type").select_option("h100")
+    mai.locator("input[name=gpu_hours]").fill("20")
+    today, in_a_month = mai.evaluate(
+        "[0, 30].map(days => new Date(Date.now() + (days * 24 + 7) * 3600e3).toISOString().slice(0, 10))"
+    )
+    mai.locator("input[name=starts_on]").fill(today)
+    mai.locator("input[name=ends_on]").fill(in_a_month)
+    mai.get_by_role("button", name="Submit the application").click()
+    application = re.search(r"/applications/(\d+)/", mai.url)
+    assert application, mai.url
+
+    oanh = desk("oanh")
+    oanh.goto("/applications/queue/")
+    accessible(oanh)
+    oanh.get_by_role("link", name=TITLE).first.click()
+    oanh.locator("textarea[name=reason]").fill("Sản phẩm ưu tiên, kế hoạch rõ.")
+    accessible(oanh)
+    oanh.get_by_role("button", name="Propose").click()
+    expect(oanh.get_by_text("You proposed this decision yourself")).to_be_visible()
+    expect(oanh.get_by_role("button", name="Confirm", exact=True)).to_have_count(0)
+
+    quan = desk("quan")
+    quan.goto(application.group())
+    quan.get_by_role("button", name="Confirm", exact=True).click()
+    quan.get_by_role("button", name="Confirm the decision").click()
+    expect(quan.get_by_text("Confirmed").first).to_be_visible()
+
+    # Mai applied, so she leads the project and has a unix account: she submits its first job herself.
+    mai.goto("/jobs/new/")
+    mai.get_by_role("button", name="hello", exact=False).or_(mai.locator("button[value='preset=hello-gpu']")).first.click()
+    option = mai.locator("select[name=allocation] optgroup", has_text="").filter(has=mai.locator("option")).last
+    mai.locator("select[name=allocation]").select_option(option.locator("option").last.get_attribute("value"))
+    mai.locator("input[name=name]").fill("first")
+    mai.locator("input[name=time_limit]").fill("2m")
+    expect(mai.locator("#preview, [id*=preview]").first).to_contain_text("GPU-hours")
+    accessible(mai)
+    mai.get_by_role("button", name="Submit the job").click()
+    expect(mai.locator("#job-live [role=status]")).to_contain_text("Completed", timeout=JOB_ENDS_MS)
+    accessible(mai)
+
+    mai.goto("/reports/nom-ai/")
+    expect(mai.get_by_role("heading", name="Nôm AI")).to_be_visible()
+    accessible(mai)
+    expect(mai.locator("table").first).to_be_visible(timeout=REPORT_MS)
