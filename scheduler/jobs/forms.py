@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from portal.people.models import User
 from quotas.allocations.models import Allocation
-from quotas.allocations.selectors import AllocationRow, allocations_visible
+from quotas.allocations.selectors import AllocationRow
 from quotas.units import gpu_hours_text
 from scheduler.jobs.durations import DurationInvalid, duration_input, time_limit_parse
 from scheduler.jobs.errors import JobRefused
@@ -17,7 +17,7 @@ from scheduler.jobs.models import Job
 from scheduler.jobs.preflight import Problem
 from scheduler.jobs.presets import presets
 from scheduler.jobs.script import strip_block
-from scheduler.jobs.selectors import ProjectChoice
+from scheduler.jobs.selectors import ProjectChoice, allocation_chosen
 
 MOST = 1_000_000
 SKELETON = "#!/bin/bash\n# Your commands. srun starts a task on every node.\nsrun hostname\n"
@@ -55,22 +55,25 @@ class JobForm(forms.Form):
         help_text=_("The portal adds its own block below the first line; your lines stay as they are."),
     )
 
-    def __init__(self, *args: Any, person: User, choices: list[ProjectChoice], **options: Any) -> None:
+    def __init__(self, *args: Any, person: User, **options: Any) -> None:
         super().__init__(*args, **options)
         self.person = person
-        field = cast(forms.ChoiceField, self.fields["allocation"])
+        # One that is not in the list (expired, another's) is looked up: the service says what is wrong with it.
+        self.fields["allocation"].validate = lambda value: None  # type: ignore[method-assign]
+        self.fields["script"].required = not self.data.get("preset")  # a preset brings its own
+
+    def offer(self, choices: list[ProjectChoice]) -> None:
+        """Fills the list of allocations; needed only where the form is shown."""
         rows = [row for choice in choices for row in choice.allocations]
+        field = cast(forms.ChoiceField, self.fields["allocation"])
         field.choices = [
             ("", gettext("Choose one")),
             *((str(row.allocation.pk), allocation_label(row)) for row in rows),
         ]
-        # One that is not in the list (expired, another's) is looked up: the service says what is wrong with it.
-        field.validate = lambda value: None  # type: ignore[method-assign]
-        self.fields["script"].required = not self.data.get("preset")  # a preset brings its own
 
     def clean_allocation(self) -> Allocation:
         value = self.cleaned_data["allocation"]
-        found = allocations_visible(self.person).filter(pk=value).first() if value.isdecimal() else None
+        found = allocation_chosen(self.person, int(value)) if value.isdecimal() and len(value) < 19 else None
         if found is None:
             raise forms.ValidationError(_("Choose an allocation of one of your projects."))
         return found

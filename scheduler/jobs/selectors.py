@@ -9,11 +9,16 @@ from django.db.models import Case, IntegerField, Prefetch, Q, QuerySet, Value, W
 from django.shortcuts import get_object_or_404
 
 from portal.clock import centre_date
-from portal.people.models import Project, User
+from portal.people.models import Project, ProjectMembership, User
 from portal.people.rules import Person, is_operator, reads_everything
 from portal.people.selectors import organisations_managed, projects_of, projects_visible
 from quotas.allocations.models import Allocation
-from quotas.allocations.selectors import AllocationRow, allocation_balances, usable_allocations
+from quotas.allocations.selectors import (
+    AllocationRow,
+    allocation_balances,
+    allocations_visible,
+    usable_allocations,
+)
 from scheduler.clusters.models import Cluster, Partition
 from scheduler.jobs.models import Job, Run, UnixAccountSeen
 from scheduler.jobs.preflight import Facts, PartitionLimits
@@ -81,6 +86,14 @@ def submission_choices(person: Person) -> list[ProjectChoice]:
     """The person's projects, each with the allocations on which a job can be submitted today, and their balances."""
     projects = projects_of(person).order_by("title", "id")
     return [ProjectChoice(project, usable_allocations(person, project)) for project in projects]
+
+
+def allocation_chosen(person: User, pk: int) -> Allocation | None:
+    """An allocation that the person may see, in whatever state: what stands in the way of using it is said later."""
+    rows = Allocation.objects.select_related("project__organisation")
+    # Nearly always one of the person's own projects; the other ways to see one cost far more to ask.
+    own = rows.filter(pk=pk, project__in=ProjectMembership.objects.filter(user=person).values("project")).first()
+    return own or allocations_visible(person).filter(pk=pk).first()
 
 
 def cluster_of(allocation: Allocation) -> Cluster | None:

@@ -45,13 +45,12 @@ def job_list(request: PersonRequest) -> HttpResponse:
 @login_required
 def job_new(request: PersonRequest) -> HttpResponse:
     """The form. POST submits the job; with `fix` it only changes the form (a preset, a one-click fix)."""
-    choices = selectors.submission_choices(request.user)
     if request.method != "POST":
-        return _form_page(request, JobForm(initial=_initial(request), person=request.user, choices=choices))
+        return _form_page(request, JobForm(initial=_initial(request), person=request.user))
     if "fix" in request.POST:
         data = changed(request.POST, request.POST["fix"])
-        return _form_page(request, JobForm(initial=data.dict(), person=request.user, choices=choices))
-    form = JobForm(request.POST, person=request.user, choices=choices)
+        return _form_page(request, JobForm(initial=data.dict(), person=request.user))
+    form = JobForm(request.POST, person=request.user)
     if form.is_valid():
         try:
             job = services.job_submit(person=request.user, **form.submission())
@@ -66,7 +65,7 @@ def job_new(request: PersonRequest) -> HttpResponse:
 @login_required
 def job_preview(request: PersonRequest) -> HttpResponse:
     """Beside the form, as it is filled in: cost, balance after, what does not fit, the script. Writes nothing."""
-    form = JobForm(request.POST, person=request.user, choices=[])
+    form = JobForm(request.POST, person=request.user)
     form.is_valid()
     draft = _draft(request, form)
     said = [
@@ -171,7 +170,9 @@ def _initial(request: PersonRequest) -> dict[str, object]:
 
 
 def _form_page(request: PersonRequest, form: JobForm, status: int = 200) -> HttpResponse:
-    has_allocation = len(form.fields["allocation"].choices) > 1  # type: ignore[attr-defined]
+    choices = selectors.submission_choices(request.user)
+    form.offer(choices)
+    has_allocation = any(choice.allocations for choice in choices)
     context = {"form": form, "presets": presets().values(), "has_allocation": has_allocation}
     return render(request, "jobs/new.html", context, status=status)
 
