@@ -77,6 +77,7 @@ def play(stack: Stack, port_base: int) -> None:
     log = stack.directory / "play.log"
     began = time.monotonic()
     failure = ""
+    log.touch(0o600)
     with log.open("w") as sink:
         process = subprocess.Popen(
             [str(home / "tools/bin/ansible-playbook"), "one-machine.yml", "--extra-vars", json.dumps(facts)],

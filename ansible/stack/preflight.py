@@ -6,8 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
-from . import supervisor
 from .layout import DEFAULT_PORT_BASE, DEFAULT_TEST_PORT_BASE, LAYOUT_VERSION, PORT_OFFSETS, Refusal, Stack
+from .processes import living
 
 NEEDED_BYTES_NEW = 6 * 10**9  # packages, two virtual environments, databases
 NEEDED_BYTES_BUILT = 10**9
@@ -98,8 +98,8 @@ def _taken(stack: Stack, base: int) -> list[tuple[str, int]]:
     """Ports of the stack that a stranger listens on."""
     listeners = _listeners()
     own_uids = set(stack.users().values())
-    if supervisor.answers(stack):
-        own_uids.add(0)  # slurmd listens as root
+    if living(stack):
+        own_uids.add(0)  # slurmd listens as root, also when a killed supervisord left it behind
     ports = [(name, base + offset) for name, offset in PORT_OFFSETS.items()]
     return [(name, port) for name, port in ports if listeners.get(port, set()) - own_uids]
 
