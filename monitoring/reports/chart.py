@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from datetime import date
 
 from monitoring.reports.days import Days
-from monitoring.reports.selectors import Line
+from monitoring.reports.selectors import Line, Usage
 
 SECONDS_AN_HOUR = 3_600
 DAYS_DRAWN_SINGLY = 400  # above it a bar would be thinner than two pixels: one bar a month
 _SLOT, _BAR = 10, 7  # a bar and its gap, in units of the view box
 _HEIGHT = 100
+_TOP_AT_LEAST = 72  # GPU-seconds, 0.02 GPU-hours: its half is the least that the labels can say
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Bar:
 class Chart:
     """Usage of one GPU type, GPU-seconds. The axis goes from 0 to `top`."""
 
+    id: str  # unique on a page: the SVG's title and description are found by it
     gpu_type: str
     width: int
     top: int
@@ -52,7 +54,13 @@ class Chart:
         return self.top // 2
 
 
-def chart_of(gpu_type: str, by_day: Mapping[date, Line], days: Days) -> Chart:
+def charts_of(usage: Usage) -> list[Chart]:
+    """One for each GPU type with usage: hours of different types do not add up."""
+    slug = usage.organisation.slug
+    return [chart_of(gpu_type, usage.by_day, usage.days, id=f"chart-{slug}-{gpu_type}") for gpu_type in usage.gpu_types]
+
+
+def chart_of(gpu_type: str, by_day: Mapping[date, Line], days: Days, *, id: str) -> Chart:
     """Every day of the range has its place, so that a day without usage is seen as a gap."""
     by_month = len(days) > DAYS_DRAWN_SINGLY
     sums = {_bucket(day, by_month): [0, 0] for day in days}
@@ -65,6 +73,7 @@ def chart_of(gpu_type: str, by_day: Mapping[date, Line], days: Days) -> Chart:
         _bar(number, day, amount, imported, top, width) for number, (day, (amount, imported)) in enumerate(sums.items())
     ]
     return Chart(
+        id=id,
         gpu_type=gpu_type,
         width=_SLOT * len(bars),
         top=top,
@@ -99,8 +108,8 @@ def _bar(number: int, day: date, amount: int, imported: int, top: int, width: fl
 
 def _round_top(highest: int) -> int:
     """The next 1, 2 or 5 times a power of ten in GPU-hours, as GPU-seconds; 0.02 GPU-hours at least."""
-    hours = max(highest / SECONDS_AN_HOUR, 0.02)
-    power = math.floor(math.log10(hours))
+    highest = max(highest, _TOP_AT_LEAST)
+    power = math.floor(math.log10(highest / SECONDS_AN_HOUR))
     tops = (round(step * 10.0**power * SECONDS_AN_HOUR) for step in (1, 2, 5, 10))
     return next((top for top in tops if top >= highest), highest)
 

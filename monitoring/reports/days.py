@@ -45,6 +45,11 @@ def this_month(today: date) -> Days:
     return Days(today.replace(day=1), today)
 
 
+def last_30_days(today: date) -> Days:
+    """Today is the last of them."""
+    return Days(today - 29 * _ONE_DAY, today)
+
+
 def last_month(today: date) -> Days:
     last = today.replace(day=1) - _ONE_DAY
     return Days(last.replace(day=1), last)

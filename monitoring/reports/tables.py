@@ -13,7 +13,7 @@ from monitoring.reports.selectors import Amounts, Line, Usage
 from quotas.allocations.statements import OrganisationBalance
 
 SECONDS_AN_HOUR = 3_600
-ROWS_A_PAGE = 50
+ROWS_A_PAGE = 31  # a month
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from monitoring.reports import selectors
-from monitoring.reports.chart import chart_of
-from monitoring.reports.days import Days, last_month, this_month, this_year
+from monitoring.reports.chart import charts_of
+from monitoring.reports.days import Days, last_30_days, last_month, this_month, this_year
 from monitoring.reports.forms import DaysForm
 from monitoring.reports.spreadsheet import csv_text
 from monitoring.reports.tables import ROWS_A_PAGE, balance_figures, spreadsheet_rows, usage_tables
@@ -21,7 +21,6 @@ from portal.people.models import Organisation
 from portal.people.selectors import organisation_get, organisations_managed
 from portal.web.requests import PersonRequest
 from portal.web.templatetags.ui import gpu_hours
-from quotas.allocations.statements import organisation_balances
 
 BAD_DAYS = 422  # the page again, with the errors beside the fields, and no figures
 
@@ -57,7 +56,7 @@ def organisation(request: PersonRequest, slug: str) -> HttpResponse:
         "usage": usage,
         "balances": [(gpu_type, _figures(gpu_type, usage)) for gpu_type in usage.balances],
         "zone": settings.CENTRE_TIME_ZONE,
-        "charts": [chart_of(gpu_type, usage.by_day, usage.days) for gpu_type in usage.gpu_types],
+        "charts": charts_of(usage),
         "tables": usage_tables(usage, request.GET),
         "permanent_link": query,
         "csv_url": reverse("reports:organisation_csv", args=[slug]) + query,
@@ -103,9 +102,10 @@ def home_card(request: PersonRequest) -> HttpResponse:
 
 
 def _card(request: PersonRequest, organisations: Iterable[Organisation]) -> HttpResponse:
-    balances = [(organisation, organisation_balances(organisation)) for organisation in organisations]
-    awarded = [(organisation, balance.items()) for organisation, balance in balances if balance]
-    return render(request, "reports/card.html", {"balances": awarded}) if awarded else HttpResponse(status=204)
+    days = last_30_days(centre_date(now()))
+    reports = [selectors.usage_report(organisation, days) for organisation in organisations]
+    parts = [(usage, charts_of(usage), _query(days)) for usage in reports if usage.balances]
+    return render(request, "reports/card.html", {"parts": parts}) if parts else HttpResponse(status=204)
 
 
 def _figures(gpu_type: str, usage: selectors.Usage) -> list[tuple[str, int, str, str]]:

@@ -84,5 +84,5 @@ def test_usual_ranges() -> None:
 
 @pytest.mark.parametrize("text", ["20260601", "2026-W23-1", "2026-6-1", "01/06/2026", "2026-02-30", "9999-12-31", ""])
 def test_a_date_has_one_form(text: str) -> None:
-    with pytest.raises(ValueError, match="YYYY|day|month|before"):
+    with pytest.raises(ValueError, match=r"YYYY|day|month|before"):
         date_read(text)
