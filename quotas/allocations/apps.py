@@ -8,6 +8,7 @@ class AllocationsConfig(AppConfig):
 
     def ready(self) -> None:
         from portal.people.rules import is_in_a_project, manages_any, reads_everything  # noqa: PLC0415  models first
+        from portal.web import metrics  # noqa: PLC0415
         from portal.web.registry import (  # noqa: PLC0415
             home_cards,
             navigation,
@@ -15,6 +16,9 @@ class AllocationsConfig(AppConfig):
             project_cards,
         )
 
+        from quotas.ledger.metrics import collect  # noqa: PLC0415
+
+        metrics.register(collect)  # the ledger itself knows of no page
         home_cards.register("allocations:home_card", order=30, wide=True, show=is_in_a_project)
         project_cards.register("allocations:project_card", order=10, wide=True)
         organisation_cards.register("allocations:organisation_card", order=10, wide=True)

@@ -1,6 +1,6 @@
 """What a caller asks the ledger to book: plain values, checked for what no constraint can see (types, time zones)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -12,7 +12,8 @@ class Entry:
     """One transfer to be. Made by `direct`, `hold`, `post` and `void`, which take what that kind needs.
 
     amount is in the accounts' unit; id is chosen by the caller and makes the entry idempotent; event_at is when the
-    thing happened, expires_at when a hold should have been resolved, both aware.
+    thing happened, expires_at when a hold should have been resolved, both aware. batch names what it belongs to, where
+    the entries that are booked together belong to several things (`in_batch`).
     """
 
     id: UUID
@@ -24,6 +25,7 @@ class Entry:
     reason: str
     event_at: datetime
     expires_at: datetime | None = None
+    batch: UUID | None = None
 
     def __post_init__(self) -> None:
         if self.amount is not None and type(self.amount) is not int:
@@ -31,6 +33,10 @@ class Entry:
         for moment in (self.event_at, self.expires_at):
             if moment is not None and moment.utcoffset() is None:
                 raise ValueError(f"A time in the ledger has a time zone, {moment!r} has none.")
+
+    def in_batch(self, batch: UUID) -> "Entry":
+        """The same entry as a part of a batch of its own name."""
+        return replace(self, batch=batch)
 
     @classmethod
     def direct(

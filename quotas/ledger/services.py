@@ -54,10 +54,11 @@ def transfers_book(
 ) -> list[Transfer]:
     """Book a batch as a whole or not at all, and answer the stored transfers in the order of the entries.
 
-    Amounts are in the accounts' unit; booked_at is the application's clock, aware. A batch without a name bears the id
-    of its first entry. Entries that are stored already with the same fields are answered as they are stored.
-    Raises the errors of `quotas.ledger.errors`; inside a caller's transaction that goes on, nothing of the batch stays.
-    Several batches in one transaction: `accounts_lock` first, else two such transactions may deadlock.
+    Amounts are in the accounts' unit; booked_at is the application's clock, aware. A batch without a name bears the
+    id of its first entry; an entry may name a batch of its own. Entries that are stored already with the same fields
+    are answered as they are stored. Raises the errors of `quotas.ledger.errors`; inside a caller's transaction that
+    goes on, nothing of the batch stays. Several batches in one transaction: `accounts_lock` first, else two such
+    transactions may deadlock.
     """
     if not entries:
         return []
@@ -132,7 +133,7 @@ def _stored(entry: Entry, batch: UUID, booked_at: datetime, actor: str) -> Trans
         "credit_id": entry.credit_id,
         "amount": entry.amount,
         "resolves_id": entry.resolves_id,
-        "batch": batch,
+        "batch": entry.batch or batch,
         "reason": entry.reason,
         "event_at": entry.event_at,
         "booked_at": booked_at,
@@ -152,7 +153,7 @@ def _as_json(entry: Entry, batch: UUID) -> dict[str, str | int | None]:
         "credit_id": entry.credit_id,
         "amount": entry.amount,
         "resolves_id": str(entry.resolves_id) if entry.resolves_id else None,
-        "batch": str(batch),
+        "batch": str(entry.batch or batch),
         "reason": entry.reason,
         "event_at": entry.event_at.isoformat(),
         "expires_at": entry.expires_at.isoformat() if entry.expires_at else None,
@@ -168,7 +169,7 @@ def _as_staged(entry: Entry, import_id: UUID, batch: UUID | None) -> tuple[objec
         entry.credit_id,
         entry.amount,
         entry.resolves_id,
-        batch or entry.id,
+        entry.batch or batch or entry.id,
         entry.reason,
         entry.event_at,
         entry.expires_at,

@@ -1,7 +1,7 @@
 """Charges: what a job's record used. A charge is always booked; what no balance covers is the centre's overrun."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID, uuid5
 
@@ -89,21 +89,19 @@ def charges_book(*, charges: Sequence[Charge], actor: Actor) -> list[BookedCharg
                 fresh.append((charge, _open_hold(charge, allocations[charge.allocation_id], stored)))
             else:
                 booked[charge.charge_id] = known
-        fresh.sort(key=lambda pair: pair[0].gpu_seconds - (pair[1].amount if pair[1] else 0))
-        used: set[UUID] = set()
-        for charge, hold in fresh:
-            if hold is not None and hold.pk in used:
-                hold = None  # two charges name it: the first has it
+        entries: list[Entry] = []
+        for charge, hold in _releasing_first(fresh):
             allocation = allocations[charge.allocation_id]
-            result = _charge_book(charge, hold, allocation, free[allocation.pk], actor)
-            # Never below 0: what exceeded it was lent and taken in the same breath.
+            result = _split(charge, hold, free[allocation.pk])
             free[allocation.pk] += (hold.amount if hold else 0) - result.from_hold - result.from_free
-            used |= {hold.pk} if hold else set()
+            entries += _charge_entries(charge, hold, allocation, result)
             booked[charge.charge_id] = result
         for charge, _hold in fresh:
-            if _next_hold_book(charge, allocations[charge.allocation_id], free, actor):
-                taken = booked[charge.charge_id]
-                booked[charge.charge_id] = BookedCharge(**{**vars(taken), "next_hold_taken": True})
+            next_hold = _next_hold_entry(charge, allocations[charge.allocation_id], free)
+            if next_hold is not None:
+                entries.append(next_hold)
+                booked[charge.charge_id] = replace(booked[charge.charge_id], next_hold_taken=True)
+        transfers_book(entries=entries, booked_at=now(), actor=actor_key(actor))
         if fresh:
             accounts = {allocations[charge.allocation_id].account_id for charge, _hold in fresh}
             withdrawals_follow(account_ids=accounts, event_at=fresh[0][0].event_at, actor=actor)
@@ -157,34 +155,42 @@ def _open_hold(charge: Charge, allocation: Allocation, stored: dict[UUID, Transf
     return None if hold.resolver else hold  # type: ignore[attr-defined]
 
 
-def _charge_book(
-    charge: Charge, hold: Transfer | None, allocation: Allocation, free: int, actor: Actor
-) -> BookedCharge:
+def _releasing_first(fresh: list[tuple[Charge, Transfer | None]]) -> Iterator[tuple[Charge, Transfer | None]]:
+    """Charges that give something back, then those that need more. Of two that name one hold, the first has it."""
+    used: set[UUID] = set()
+    for charge, hold in sorted(fresh, key=lambda pair: pair[0].gpu_seconds - (pair[1].amount if pair[1] else 0)):
+        yield charge, None if hold is None or hold.pk in used else hold
+        used |= {hold.pk} if hold else set()
+
+
+def _split(charge: Charge, hold: Transfer | None, free: int) -> BookedCharge:
     from_hold = min(charge.gpu_seconds, hold.amount) if hold else 0
+    from_free = min(charge.gpu_seconds - from_hold, max(free, 0))
+    overrun = charge.gpu_seconds - from_hold - from_free
+    return BookedCharge(charge_id=charge.charge_id, from_hold=from_hold, from_free=from_free, overrun=overrun)
+
+
+def _charge_entries(charge: Charge, hold: Transfer | None, allocation: Allocation, split: BookedCharge) -> list[Entry]:
     entries: list[Entry] = []
     if hold is not None:
         post = Entry.post(
             id=charge.charge_id,
             resolves=hold.pk,
-            amount=from_hold,
+            amount=split.from_hold,
             reason=charge.reason,
             event_at=charge.event_at,
         )
-        entries.append(post)
-    rest = charge.gpu_seconds - from_hold
-    from_free = min(rest, max(free, 0))
-    entries += consumption(
+        entries.append(post.in_batch(charge.charge_id))
+    return entries + consumption(
         allocation,
         charge_id=charge.charge_id,
         revision=0,
-        from_free=from_free,
-        overrun=rest - from_free,
+        from_free=split.from_free,
+        overrun=split.overrun,
         first_id=None if entries else charge.charge_id,
         reason=charge.reason,
         event_at=charge.event_at,
     )
-    transfers_book(entries=entries, booked_at=now(), actor=actor_key(actor), batch=charge.charge_id)
-    return BookedCharge(charge_id=charge.charge_id, from_hold=from_hold, from_free=from_free, overrun=rest - from_free)
 
 
 def consumption(
@@ -201,7 +207,8 @@ def consumption(
     """Entries that take GPU-seconds from the free balance and, for what it lacks, from the centre's overrun account."""
 
     def direct(id: UUID, debit: int, credit: int, amount: int) -> Entry:
-        return Entry.direct(id=id, debit=debit, credit=credit, amount=amount, reason=reason, event_at=event_at)
+        entry = Entry.direct(id=id, debit=debit, credit=credit, amount=amount, reason=reason, event_at=event_at)
+        return entry.in_batch(charge_id)
 
     entries: list[Entry] = []
     if from_free > 0:
@@ -216,13 +223,14 @@ def consumption(
     return entries
 
 
-def _next_hold_book(charge: Charge, allocation: Allocation, free: dict[int, int], actor: Actor) -> bool:
+def _next_hold_entry(charge: Charge, allocation: Allocation, free: dict[int, int]) -> Entry | None:
     if charge.next_hold is None:
-        return False
+        return None
     hold_id, amount = charge.next_hold
     if amount > free[allocation.pk] or not is_open(allocation, charge.event_at):
-        return False
-    entry = Entry.hold(
+        return None
+    free[allocation.pk] -= amount
+    hold = Entry.hold(
         id=hold_id,
         debit=allocation.account_id,
         credit=allocation.consumed_account_id,
@@ -230,6 +238,4 @@ def _next_hold_book(charge: Charge, allocation: Allocation, free: dict[int, int]
         reason=charge.reason,
         event_at=charge.event_at,
     )
-    transfers_book(entries=[entry], booked_at=now(), actor=actor_key(actor), batch=charge.charge_id)
-    free[allocation.pk] -= amount
-    return True
+    return hold.in_batch(charge.charge_id)
