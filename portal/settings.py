@@ -181,6 +181,11 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = (
     {
         "outbox-relay": {"task": "portal.outbox.tasks.relay", "schedule": 5.0, "options": {"expires": 5}},
+        "ledger-verify": {
+            "task": "quotas.allocations.tasks.ledger_verify",
+            "schedule": 600.0,
+            "options": {"expires": 600},
+        },
     }
     | {
         f"heartbeat-{queue}": {

@@ -15,7 +15,6 @@ class AllocationsConfig(AppConfig):
             organisation_cards,
             project_cards,
         )
-
         from quotas.ledger.metrics import collect  # noqa: PLC0415
 
         metrics.register(collect)  # the ledger itself knows of no page
