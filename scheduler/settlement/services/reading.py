@@ -16,7 +16,8 @@ from scheduler.clusters.services import Look
 from scheduler.jobs.models import Job, Run
 from scheduler.settlement.charges import job_state
 from scheduler.settlement.models import Cursor, Record
-from scheduler.settlement.services.settling import Settled, jobs_close, settle
+from scheduler.settlement.services.runs import jobs_close
+from scheduler.settlement.services.settling import Settled, settle
 
 OVERLAP = timedelta(minutes=10)  # of two windows; far above the seconds that a record takes to reach slurmdbd
 SWEEP_EVERY = timedelta(days=1)

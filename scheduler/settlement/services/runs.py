@@ -5,7 +5,7 @@ and user, later submit time), a task of a known array, a job of the portal that 
 the jobs app binds it, by more than its comment), or a job that was submitted outside the portal.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -21,6 +21,7 @@ from scheduler.settlement.models import Record
 from scheduler.settlement.seen import Key, Ours, Seen
 
 SEARCHED_STATES = (Job.State.SUBMITTING, Job.State.UNKNOWN)
+_WORST_FIRST = (Job.State.NODE_FAIL, Job.State.FAILED, Job.State.TIMEOUT, Job.State.CANCELLED, Job.State.COMPLETED)
 _TIME_LIMIT_UNKNOWN_S = 1  # a record says no limit; the column wants one
 
 
@@ -35,6 +36,8 @@ class _Known:
     searched: dict[UUID, Job] = field(default_factory=dict)
     requeued: set[int] = field(default_factory=set)  # JobIDRaw of records that ended in a requeue
     people: dict[str, User] = field(default_factory=dict)
+    new_jobs: list[Job] = field(default_factory=list)  # written together, at the end
+    new_runs: list[Run] = field(default_factory=list)
 
 
 def runs_ensure(*, cluster: Cluster, seen: Sequence[Seen], ours: Ours) -> dict[Key, Run]:
@@ -50,6 +53,8 @@ def runs_ensure(*, cluster: Cluster, seen: Sequence[Seen], ours: Ours) -> dict[K
             if run is not None:
                 known.runs[one.key] = run
                 known.earlier.setdefault(one.job_id, []).append(run)
+        Job.objects.bulk_create(known.new_jobs, batch_size=500)
+        Run.objects.bulk_create(known.new_runs, batch_size=500)
     return {one.key: known.runs[one.key] for one in seen if one.key in known.runs}
 
 
@@ -97,7 +102,7 @@ def _next_run(one: Seen, known: _Known, cluster: Cluster) -> Run | None:
         for run in known.earlier.get(one.job_id, [])
         if run.submit_at and run.submit_at < one.submit_at and run.job.unix_account == one.user
     ]
-    return _run_create(one, before[-1].job, cluster) if before else None
+    return _run_new(one, before[-1].job, known, cluster) if before else None
 
 
 def _array_task(one: Seen, known: _Known, cluster: Cluster) -> Run | None:
@@ -106,8 +111,8 @@ def _array_task(one: Seen, known: _Known, cluster: Cluster) -> Run | None:
         assert job.slurm_submit_at is not None
         same = job.slurm_submit_at == one.submit_at
         if job.unix_account == one.user and (same or (one.array_job_id and job.slurm_submit_at < one.submit_at)):
-            first = Run.objects.filter(job=job, job_id_raw=None).first()
-            return _run_bind(first, one) if first and same else _run_create(one, job, cluster)
+            first = None if job._state.adding else Run.objects.filter(job=job, job_id_raw=None).first()
+            return _run_bind(first, one) if first and same else _run_new(one, job, known, cluster)
     return None
 
 
@@ -130,7 +135,7 @@ def _outside(one: Seen, known: _Known, cluster: Cluster, ours: Ours) -> Run | No
     if allocation is None:
         return None  # it can be shown nowhere; the reconciliation lists it as charged to nobody
     nodes = max(one.nodes, 1)
-    job = Job.objects.create(
+    job = Job(
         origin=Job.Origin.OUTSIDE,
         cluster=cluster,
         project_id=allocation.project_id,
@@ -150,11 +155,12 @@ def _outside(one: Seen, known: _Known, cluster: Cluster, ours: Ours) -> Run | No
         updated_at=now(),
     )
     known.jobs.setdefault(job.slurm_job_id or 0, []).append(job)
-    return _run_create(one, job, cluster)
+    known.new_jobs.append(job)
+    return _run_new(one, job, known, cluster)
 
 
-def _run_create(one: Seen, job: Job, cluster: Cluster) -> Run:
-    return Run.objects.create(
+def _run_new(one: Seen, job: Job, known: _Known, cluster: Cluster) -> Run:
+    run = Run(
         job=job,
         cluster=cluster,
         job_id_raw=one.job_id,
@@ -165,6 +171,8 @@ def _run_create(one: Seen, job: Job, cluster: Cluster) -> Run:
         gpus=one.gpus,
         created_at=now(),
     )
+    known.new_runs.append(run)
+    return run
 
 
 def run_open(job: Job, *, hold: UUID | None, held_gpu_seconds: int, job_id_raw: int, array_task: int | None) -> Run:
@@ -205,6 +213,24 @@ def states_follow(*, cluster: Cluster, seen: Iterable[Seen], runs: dict[Key, Run
         Job.objects.filter(pk=job_id).exclude(**facts, denied_since=None).update(
             **facts, denied_since=None, updated_at=now()
         )
+
+
+def jobs_close(job_ids: set[UUID], *, in_queue_again: Collection[UUID] = ()) -> None:
+    """Gives jobs the state of their runs once all of these ended: of an array's tasks, the one that most needs a look.
+
+    Of a task that was requeued the last run counts; `in_queue_again` are jobs whose next run was not seen yet.
+    """
+    last: dict[UUID, dict[int | None, Run]] = {}
+    for run in Run.objects.filter(job__in=job_ids).order_by("submit_at", "pk"):
+        last.setdefault(run.job_id, {})[run.job_id_raw] = run
+    shown: dict[str, list[UUID]] = {}
+    for job_id, tasks in last.items():
+        states = {run.state for run in tasks.values()}
+        again = job_id in in_queue_again and states == {Job.State.CANCELLED}
+        if not again and all(run.ended_at for run in tasks.values()):
+            shown.setdefault(next(state for state in _WORST_FIRST if state in states), []).append(job_id)
+    for state, ended in shown.items():
+        Job.objects.filter(pk__in=ended).exclude(state=state).update(state=state, updated_at=now())
 
 
 def allocation_move(job: Job, allocation: Allocation) -> None:

@@ -5,7 +5,7 @@ of statements grows with what is new in a chunk, not with what is read again: th
 """
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
@@ -23,7 +23,7 @@ from scheduler.jobs.models import Job, Run
 from scheduler.settlement.charges import charge_id, hold_gpu_seconds, is_requeue, job_state
 from scheduler.settlement.models import HeldJob, Record
 from scheduler.settlement.seen import Key, Ours, Seen, latest, of_queue, of_record, ours_read
-from scheduler.settlement.services.runs import allocation_move, run_open, runs_ensure
+from scheduler.settlement.services.runs import allocation_move, jobs_close, run_open, runs_ensure
 
 logger = logging.getLogger(__name__)
 CHUNK = 1_000
@@ -34,15 +34,18 @@ _COPIED = (
 )  # fmt: skip
 _UPDATED = [*_COPIED[:-1], "allocation", "charged_gpu_seconds", "overrun_gpu_seconds", "revision", "read_at"]
 
-_WORST_FIRST = (Job.State.NODE_FAIL, Job.State.FAILED, Job.State.TIMEOUT, Job.State.CANCELLED, Job.State.COMPLETED)
-
 
 @dataclass
 class Settled:
-    """What a reading of records came to. `ignored` are records of accounts that are not ours."""
+    """What a reading of records came to.
+
+    `ignored` are records of accounts that are not ours; `early` those whose QOS, and so whose allocation, slurmdbd has
+    not learned yet: they are read again.
+    """
 
     read: int = 0
     ignored: int = 0
+    early: int = 0
     unchanged: int = 0
     charged: int = 0
     charged_gpu_seconds: int = 0
@@ -87,10 +90,12 @@ def settle(*, cluster: Cluster, records: Iterable[AccountingRecord], queue: Sequ
 def _of_ours(records: Iterable[AccountingRecord], ours: Ours, done: Settled) -> Iterator[AccountingRecord]:
     for record in records:
         done.read += 1
-        if ours.has(record.account):
-            yield record
-        else:
+        if not ours.has(record.account):
             done.ignored += 1
+        elif record.is_qos_pending:
+            done.early += 1
+        else:
+            yield record
 
 
 def _chunks(records: Iterator[AccountingRecord]) -> Iterator[list[AccountingRecord]]:
@@ -121,6 +126,7 @@ def _chunk_settle(
             runs = runs_ensure(cluster=cluster, seen=[work.seen for work in works], ours=ours)
             for work in works:
                 work.run = runs.get(work.seen.key)
+                _allocation_of_run(work, ours)
             works = [work for work in works if not _is_left_to_jobs(work)]
             _book(cluster, works, waiting, done)
             _save(works)
@@ -181,6 +187,15 @@ def _row(cluster: Cluster, charge: UUID, record: AccountingRecord, ours: Ours) -
         is_final=record.is_final,
     )
     return row, seen
+
+
+def _allocation_of_run(work: _Work, ours: Ours) -> None:
+    """A record whose QOS is none of ours, or never became known, is charged where its run was seen to count."""
+    run, record = work.run, work.record
+    if run is None or record.qos in ours.allocation_of_qos or record.charged_gpu_seconds:
+        return
+    if run.job.project_id == ours.project_of_account.get(record.account):
+        record.allocation_id = run.job.allocation_id
 
 
 def _is_left_to_jobs(work: _Work) -> bool:
@@ -347,11 +362,17 @@ def _next_apply(work: _Work, *, taken: bool, done: Settled) -> None:
 
 
 def _save(works: list[_Work]) -> None:
+    """New records and changed ones alike. An upsert: bulk_update's CASE per field and row is many times slower."""
     moment = now()
     for work in works:
         work.record.read_at = moment
-    Record.objects.bulk_create([work.record for work in works if work.record.pk is None], batch_size=500)
-    Record.objects.bulk_update([work.record for work in works if work.record.pk], _UPDATED, batch_size=500)
+    Record.objects.bulk_create(
+        [work.record for work in works],
+        batch_size=500,
+        update_conflicts=True,
+        unique_fields=["charge"],
+        update_fields=_UPDATED,
+    )
 
 
 def _runs_finish(works: list[_Work]) -> None:
@@ -370,24 +391,6 @@ def _runs_finish(works: list[_Work]) -> None:
     fields = [
         "state", "started_at", "ended_at", "gpus", "charged_gpu_seconds", "overrun_gpu_seconds", "hold_resolved",
     ]  # fmt: skip
-    Run.objects.bulk_update(finished, fields, batch_size=500)
+    Run.objects.bulk_create(finished, batch_size=500, update_conflicts=True, unique_fields=["id"], update_fields=fields)
     in_queue_again = {work.run.job_id for work in works if work.run and work.record.state == "REQUEUED"}
     jobs_close({run.job_id for run in finished}, in_queue_again=in_queue_again)
-
-
-def jobs_close(job_ids: set[UUID], *, in_queue_again: Collection[UUID] = ()) -> None:
-    """Gives jobs the state of their runs once all of these ended: of an array's tasks, the one that most needs a look.
-
-    Of a task that was requeued the last run counts; `in_queue_again` are jobs whose next run was not seen yet.
-    """
-    last: dict[UUID, dict[int | None, Run]] = {}
-    for run in Run.objects.filter(job__in=job_ids).order_by("submit_at", "pk"):
-        last.setdefault(run.job_id, {})[run.job_id_raw] = run
-    shown: dict[str, list[UUID]] = {}
-    for job_id, tasks in last.items():
-        states = {run.state for run in tasks.values()}
-        again = job_id in in_queue_again and states == {Job.State.CANCELLED}
-        if not again and all(run.ended_at for run in tasks.values()):
-            shown.setdefault(next(state for state in _WORST_FIRST if state in states), []).append(job_id)
-    for state, ended in shown.items():
-        Job.objects.filter(pk__in=ended).exclude(state=state).update(state=state, updated_at=now())

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from quotas.allocations.selectors import allocation_balances
 from scheduler.jobs.models import Job, Run
 from scheduler.settlement.models import HeldJob, Record
-from scheduler.settlement.services import settle
+from scheduler.settlement.services import outside_cover, settle
 from tests.scheduler.settlement.conftest import NOON
 
 pytestmark = pytest.mark.django_db
@@ -112,6 +112,25 @@ def test_another_qos_is_charged_to_the_projects_allocation_of_that_type(cluster,
     assert balance().consumed == 60
 
 
+def test_a_record_whose_qos_is_not_known_yet_is_read_again(cluster, record_of, balance):
+    done = settle(cluster=cluster, records=[record_of(1, qos="", is_qos_pending=True)])
+    assert (done.early, Record.objects.count(), Job.objects.count()) == (1, 0, 0)
+    settle(cluster=cluster, records=[record_of(1)])
+    assert balance().consumed == 60
+
+
+def test_a_record_whose_qos_never_becomes_known_is_charged_where_its_run_was_seen(
+    cluster, record_of, queued_as, balance, project, programme
+):
+    from tests.quotas import makers
+
+    outside_cover(cluster=cluster, queue=[queued_as(1)])
+    younger = makers.award(project, programme, gpu_seconds=1_000)
+    settle(cluster=cluster, records=[record_of(1, qos="")])
+    assert (balance().consumed, balance().held) == (60, 0)
+    assert allocation_balances([younger.pk])[younger.pk].consumed == 0
+
+
 def test_what_no_allocation_can_bear_is_kept_uncharged(cluster, record_of, balance):
     done = settle(cluster=cluster, records=[record_of(1, qos="normal", gpus={"h200": 1}, partition="h200")])
     record = Record.objects.get()
@@ -205,9 +224,11 @@ def test_one_bad_record_does_not_stop_the_others(cluster, record_of, balance, ca
     assert "job 2 could not be settled" in caplog.text
 
 
-def test_reading_a_window_again_costs_few_queries(cluster, record_of):
+def test_many_records_cost_few_queries_and_the_same_window_again_still_fewer(cluster, record_of):
     records = [record_of(number) for number in range(1, 201)]
-    settle(cluster=cluster, records=records)
+    with CaptureQueriesContext(connection) as queries:
+        assert settle(cluster=cluster, records=records).charged == 200
+    assert len(queries) < 40
     with CaptureQueriesContext(connection) as queries:
         done = settle(cluster=cluster, records=records)
     assert done.unchanged == 200
