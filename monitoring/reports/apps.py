@@ -10,8 +10,8 @@ class ReportsConfig(AppConfig):
         from portal.people.rules import manages_any, reads_everything  # noqa: PLC0415  models must be ready first
         from portal.web.registry import home_cards, navigation, organisation_cards  # noqa: PLC0415
 
-        home_cards.register("reports:home_card", order=10, show=manages_any)
-        organisation_cards.register("reports:organisation_card", order=10, wide=True)
+        home_cards.register("reports:home_card", order=30, wide=True, show=manages_any)
+        organisation_cards.register("reports:organisation_card", order=20, wide=True)
         navigation.register(
             "reports:list",
             label=_("Reports"),
