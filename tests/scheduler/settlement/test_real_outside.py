@@ -1,4 +1,4 @@
-"""Jobs from outside the portal on the real Slurm: held for when they start, with the portal's waiting jobs giving way."""
+"""Jobs from outside the portal on the real Slurm: held for when they start; waiting jobs of the portal give way."""
 
 import pytest
 
