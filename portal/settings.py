@@ -186,6 +186,11 @@ CELERY_BEAT_SCHEDULE = (
             "schedule": 600.0,
             "options": {"expires": 600},
         },
+        "allocations-expire": {
+            "task": "quotas.allocations.tasks.expire_ended",
+            "schedule": 300.0,
+            "options": {"expires": 300},
+        },
     }
     | {
         f"heartbeat-{queue}": {

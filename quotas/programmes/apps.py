@@ -1,6 +1,15 @@
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class ProgrammesConfig(AppConfig):
     name = "quotas.programmes"
     label = "programmes"
+
+    def ready(self) -> None:
+        from portal.people.rules import reads_everything  # noqa: PLC0415  models must be ready first
+        from portal.web.registry import navigation  # noqa: PLC0415
+
+        navigation.register(
+            "programmes:list", label=_("Programmes"), icon="coins", order=55, section="centre", show=reads_everything
+        )

@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 
 from portal.clock import now
 from quotas.actors import Actor, actor_key
-from quotas.ledger.models import Account
+from quotas.ledger.models import Account, Transfer
 from quotas.ledger.services import Entry, account_create, transfers_book
 from quotas.programmes.errors import BudgetInvalid, ProgrammeExists
 from quotas.programmes.models import Programme, ProgrammePool
@@ -55,12 +55,15 @@ def programme_fund(
 ) -> ProgrammePool:
     """Adds GPU-seconds to a programme's budget of one GPU type. The same `funding_id` twice adds once.
 
-    Raises BudgetInvalid.
+    Raises BudgetInvalid; IdempotencyConflict where the id is used for something else.
     """
     if not re.fullmatch(GPU_TYPE_FORM, gpu_type) or amount_gpu_seconds <= 0:
         raise BudgetInvalid
     with transaction.atomic():
         pool = pool_ensure(programme=programme, gpu_type=gpu_type)
+        known = Transfer.objects.filter(pk=funding_id).first() if funding_id else None
+        if known is not None and (known.credit_id, known.amount) == (pool.account_id, amount_gpu_seconds):
+            return pool
         entry = Entry.direct(
             id=funding_id or uuid4(),
             debit=pool.source_account_id,

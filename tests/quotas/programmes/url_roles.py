@@ -1,0 +1,3 @@
+from tests.urls.roles import Row
+
+ROWS = [Row("programmes:list", 200)]
