@@ -374,6 +374,19 @@ def test_a_batch_is_found_by_its_name_or_by_its_first_entry(books: Books) -> Non
     assert not transfers_of_batch(unnamed[1].pk)
 
 
+def test_entries_booked_at_once_may_belong_to_batches_of_their_own(books: Books) -> None:
+    first, second = uuid4(), uuid4()
+
+    booked = book(
+        direct(books.allocation, books.consumed, 1).in_batch(first),
+        direct(books.allocation, books.consumed, 2).in_batch(second),
+        direct(books.pool, books.consumed, 3).in_batch(second),
+    )
+
+    assert list(transfers_of_batch(first)) == booked[:1]
+    assert set(transfers_of_batch(second)) == set(booked[1:])
+
+
 def test_open_holds_are_those_that_nothing_resolves(books: Books) -> None:
     kept, posted, voided = book(*(hold(books.allocation, books.consumed, 10) for _ in range(3)))
     book(post(posted.pk, 3), void(voided.pk))

@@ -45,12 +45,13 @@ def test_importing_again_books_what_is_new_only(books: Books) -> None:
 
 
 def test_each_transfer_is_a_batch_of_its_own_unless_one_is_named(books: Books) -> None:
-    alone, together = direct(books.pool, books.consumed, 1), direct(books.pool, books.consumed, 1)
+    alone, together, own = (direct(books.pool, books.consumed, 1) for _ in range(3))
     load(alone)
-    load(together, batch=UUID(int=7))
+    load(together, own.in_batch(UUID(int=8)), batch=UUID(int=7))
 
     assert Transfer.objects.get(pk=alone.id).batch == alone.id
     assert Transfer.objects.get(pk=together.id).batch == UUID(int=7)
+    assert Transfer.objects.get(pk=own.id).batch == UUID(int=8)
 
 
 def test_nothing_to_import_is_nothing(books: Books) -> None:
