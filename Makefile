@@ -11,7 +11,7 @@ test_env := SAOLA_ENV_FILE=$(CURDIR)/.stack-test/env/manage.env
 .PHONY: help run stack stop status reset test check bench soak messages requirements
 
 help: ## Show this list
-	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo '  Variables: STACK=.stack (its directory), PORT_BASE=18400 (first of its ports)'
 
 run: stack ## Build the one-machine stack and play the main job
@@ -29,7 +29,10 @@ stop: ## End every process of the stack
 reset: ## Remove the stack with its data, users and everything else of it
 	@$(stack) reset
 
-# CHROMIUM: the browser tests drive Debian's own.
+.venv/.installed-dev: requirements/base.txt requirements/dev.txt requirements/ansible.txt
+	@ansible/bootstrap "$$(cd ansible && /usr/bin/python3 -B -m stack home)" base dev
+	@touch $@
+
 test: ## Build the test stack beside a running one, check, and run every test (under 15 minutes)
 	@$(MAKE) --no-print-directory stack STACK=.stack-test
 	@$(MAKE) --no-print-directory check
@@ -38,10 +41,12 @@ test: ## Build the test stack beside a running one, check, and run every test (u
 check: .venv/.installed-dev messages ## Lint, types, layers and migrations: what needs no stack (under 60 s)
 	@.venv/bin/ruff check --quiet . && .venv/bin/ruff format --quiet --check .
 	@.venv/bin/djlint templates --quiet --lint
-	@.venv/bin/lint-imports --no-timings >/dev/null || .venv/bin/lint-imports
-	@.venv/bin/mypy
-	@$(python) -W ignore manage.py makemigrations --check --dry-run
-	@cd ansible && ../.venv/../tools/bin/ansible-playbook one-machine.yml --syntax-check >/dev/null
+	@said=$$(.venv/bin/lint-imports) || { echo "$$said"; exit 1; }
+	@.venv/bin/mypy --no-error-summary
+	@.venv/bin/mypy --no-error-summary --strict ansible/stack
+	@$(python) -W ignore manage.py makemigrations --check --dry-run >/dev/null || $(python) -W ignore manage.py makemigrations --check --dry-run
+	@cd ansible && $(realpath .venv)/../tools/bin/ansible-playbook one-machine.yml --syntax-check >/dev/null
+	@echo "check ok"
 
 bench: ## Measure: one line a figure, `name value unit aim`
 	@$(MAKE) --no-print-directory stack STACK=.stack-test >&2
