@@ -2,10 +2,12 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.db import InterfaceError, OperationalError
 
 from monitoring.canary.demo import demo_accounts, demo_file
 from monitoring.canary.errors import CanaryFailed
 from monitoring.canary.play import main_job_play
+from scheduler.clusters.adapters import ClusterError
 
 
 class Command(BaseCommand):
@@ -16,6 +18,10 @@ class Command(BaseCommand):
             played = main_job_play(self.stderr.write)
         except CanaryFailed as error:
             raise CommandError(str(error)) from error
+        except ClusterError as error:
+            raise CommandError(f"Slurm does not answer: {error} `make status` shows its processes.") from error
+        except (OperationalError, InterfaceError) as error:
+            raise CommandError(f"PostgreSQL does not answer: {' '.join(str(error).split())}") from error
         for account in demo_accounts():
             self.stdout.write(
                 f"  {account['email']:24} {account['password']:18} {account['name']} ({account['roles']})"
