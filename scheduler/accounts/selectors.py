@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
+from django.http import Http404
 from django.shortcuts import get_object_or_404
 
 from portal.people.rules import Person, reads_everything
 from quotas.allocations.models import Allocation
 from scheduler.accounts.models import LimitReading, OwnedName, StoredPlan
 from scheduler.accounts.plan import Kind, Owned
-from scheduler.clusters.models import Cluster
+from scheduler.clusters.models import Cluster, Snapshot
 
 
 def owned_names(cluster: Cluster) -> Owned:
@@ -32,14 +33,94 @@ def cluster_get(person: Person, name: str) -> Cluster:
     return get_object_or_404(clusters_visible(person), name=name)
 
 
+def clusters_overview(person: Person) -> list["ClusterRow"]:
+    """Every cluster with what needs a look. Raises Http404 for everybody but operators, approvers and auditors."""
+    if not reads_everything(person):
+        raise Http404
+    rows = []
+    for cluster in clusters_visible(person):
+        snapshot, stored = snapshot_of(cluster), stored_plan(cluster)
+        readings = LimitReading.objects.filter(cluster=cluster)
+        rows.append(
+            ClusterRow(
+                cluster=cluster,
+                snapshot=snapshot,
+                stored=stored,
+                is_unreachable=snapshot is not None and not snapshot.reachable,
+                removals_withheld=stored.removals_withheld if stored else 0,
+                refused=len(stored.errors) if stored else 0,
+                limits_not_held=readings.exclude(read_minutes=F("wanted_minutes")).count(),
+            )
+        )
+    return rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterRow:
+    cluster: Cluster
+    snapshot: Snapshot | None
+    stored: StoredPlan | None
+    is_unreachable: bool
+    removals_withheld: int
+    refused: int
+    limits_not_held: int
+
+    @property
+    def problems(self) -> int:
+        return self.is_unreachable + bool(self.removals_withheld) + bool(self.refused) + bool(self.limits_not_held)
+
+
+def snapshot_of(cluster: Cluster) -> Snapshot | None:
+    return Snapshot.objects.filter(cluster=cluster).first()
+
+
+@dataclass(frozen=True)
+class NodeRow:
+    name: str
+    state: str
+    reason: str
+    gpu_type: str
+    gpus: int
+    gpus_allocated: int
+
+
+def nodes_of(cluster: Cluster) -> list[NodeRow]:
+    """As last seen, those with a reason first."""
+    snapshot = snapshot_of(cluster)
+    rows = [
+        NodeRow(
+            name=node["name"],
+            state=node["state"],
+            reason=node["reason"],
+            gpu_type=", ".join(sorted(node["gpus"])).upper(),
+            gpus=sum(node["gpus"].values()),
+            gpus_allocated=sum(node["gpus_allocated"].values()),
+        )
+        for node in (snapshot.nodes if snapshot else [])
+    ]
+    return sorted(rows, key=lambda row: (not row.reason, row.name))
+
+
 def stored_plan(cluster: Cluster) -> StoredPlan | None:
     return StoredPlan.objects.filter(cluster=cluster).first()
+
+
+MINUTE_S = 60
 
 
 @dataclass(frozen=True)
 class LimitRow:
     reading: LimitReading
     allocation: Allocation | None
+
+    @property
+    def limit_gpu_seconds(self) -> int:
+        return self.reading.wanted_minutes * MINUTE_S
+
+    @property
+    def read_gpu_seconds(self) -> int | None:
+        """None: slurmctld does not know the QOS yet."""
+        return None if self.reading.read_minutes is None else self.reading.read_minutes * MINUTE_S
 
     @property
     def is_read_back(self) -> bool:

@@ -1,0 +1,45 @@
+from collections.abc import Iterator
+
+from django.db.models import Count, F, Q, Sum
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from portal.clock import now
+from scheduler.accounts.models import LimitReading, StoredPlan
+
+
+def collect() -> Iterator[Metric]:
+    families = {
+        "saola_plan_actions": "What the last cycle left to do on the cluster.",
+        "saola_plan_refused": "What Slurm refused in the last cycle.",
+        "saola_plan_removals_withheld": "Removals above the cap: none of them was done.",
+        "saola_plan_age_seconds": "Time since a plan was last made and read back.",
+    }
+    plans = {name: GaugeMetricFamily(name, text, labels=["cluster"]) for name, text in families.items()}
+    for row in StoredPlan.objects.select_related("cluster"):
+        figures = (
+            len(row.actions),
+            len(row.errors),
+            row.removals_withheld,
+            (now() - row.made_at).total_seconds(),
+        )
+        for family, figure in zip(plans.values(), figures, strict=True):
+            family.add_metric([row.cluster.name], figure)
+    yield from plans.values()
+    yield from _limits()
+
+
+def _limits() -> Iterator[Metric]:
+    gap = GaugeMetricFamily(
+        "saola_limits_counter_gap_gpu_seconds",
+        "What slurmctld's counters miss and the limits make up for.",
+        labels=["cluster"],
+    )
+    lag = GaugeMetricFamily("saola_limits_not_held", "Limits that slurmctld does not hold yet.", labels=["cluster"])
+    rows = LimitReading.objects.values_list("cluster__name").annotate(
+        Sum("counter_gap_gpu_seconds"),
+        Count("id", filter=~Q(read_minutes=F("wanted_minutes")) | Q(read_minutes=None)),
+    )
+    for name, gap_gpu_seconds, not_held in rows:
+        gap.add_metric([name], gap_gpu_seconds)
+        lag.add_metric([name], not_held)
+    yield from (gap, lag)

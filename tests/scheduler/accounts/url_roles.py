@@ -1,0 +1,25 @@
+from tests.urls.roles import Row, World
+
+READERS = {"operator": 200, "second_operator": 200, "approver": 200, "auditor": 200}
+
+
+def prepare(world: World) -> None:
+    from portal.clock import now
+    from scheduler.clusters.models import Cluster
+
+    world.roles_cluster, _ = Cluster.objects.get_or_create(
+        name="local", defaults={"title": "Cụm thử", "created_at": now()}
+    )
+
+
+def cluster_name(world: World) -> list[str]:
+    return [world.roles_cluster.name]
+
+
+ROWS = [
+    Row("accounts:clusters", 404, **READERS),
+    Row("accounts:card", 404, **dict.fromkeys(READERS, 204)),
+    Row("accounts:cluster", 404, args=cluster_name, **READERS),
+    Row("accounts:cluster_live", 404, args=cluster_name, **READERS),
+    Row("accounts:apply", 404, args=cluster_name, post={"digest": "x"}, operator=302, second_operator=302),
+]
