@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 EARLIEST, LATEST = date(1970, 1, 1), date(2199, 12, 31)  # no cluster's record lies outside
@@ -69,6 +70,7 @@ def date_read(text: str) -> date:
     return day
 
 
+@lru_cache(maxsize=8_192)  # asked for every run that lasts over a midnight
 def day_begins_at(day: date, zone: ZoneInfo) -> datetime:
     """Its midnight in UTC, where differences are real time even on a day when the clocks change."""
     return datetime.combine(day, time(), tzinfo=zone).astimezone(UTC)
