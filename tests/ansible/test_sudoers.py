@@ -1,11 +1,14 @@
-"""The cluster worker reaches three programs, as researchers, and nothing else."""
+"""The cluster worker reaches its wrappers, as researchers, and nothing else."""
 
 import subprocess
 
 import pytest
 from stack.layout import Stack
 
+from tests.ansible.conftest import CHECKOUT
+
 pytestmark = pytest.mark.slurm
+WRAPPERS = sorted(path.name for path in (CHECKOUT / "scheduler/clusters/wrappers").iterdir() if path.is_file())
 
 
 def as_worker(stack: Stack, *command: str) -> subprocess.CompletedProcess[str]:
@@ -30,14 +33,14 @@ def test_the_file_is_valid_and_closed(stack: Stack) -> None:
     assert stack.sudoers.stat().st_mode & 0o777 == 0o440
 
 
-@pytest.mark.parametrize("wrapper", ["submit", "cancel", "tail"])
+@pytest.mark.parametrize("wrapper", WRAPPERS)
 def test_a_wrapper_runs_as_the_researcher(stack: Stack, researcher: str, wrapper: str) -> None:
     # An empty request is refused by the wrapper itself: sudo let it through.
     done = as_worker(stack, "-u", researcher, str(stack.install / "libexec" / wrapper))
     assert done.stderr.startswith(f"saola-{wrapper}:"), done.stderr
 
 
-@pytest.mark.parametrize("wrapper", ["submit", "cancel", "tail"])
+@pytest.mark.parametrize("wrapper", WRAPPERS)
 @pytest.mark.parametrize("target", ["root", "nobody", "slurm-user"])
 def test_a_wrapper_runs_as_nobody_else(stack: Stack, wrapper: str, target: str) -> None:
     target = f"{stack.name}-slurm" if target == "slurm-user" else target
