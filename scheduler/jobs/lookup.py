@@ -30,6 +30,7 @@ MESSAGE_TIMEOUT_S = 10  # Slurm's default
 MARGIN_ABOVE_S = 5
 LOOKUPS_APART_S = 120  # two look-ups further apart than this say nothing about the time between them
 CLOCK_TOLERANCE_S = 2  # between the worker's clock and slurmctld's, whose submit times are whole seconds
+ACCOUNT_LATE_S = 180  # some cycles of the worker, in which the plan brings a new account or member to Slurm
 TRIED_FOR_S = 86_400  # a job that could not be submitted for a day is refused: the person decides anew
 
 OPEN_RECORD_STATES = frozenset({"PENDING", "REQUEUED_PENDING", "CONFIGURING"})

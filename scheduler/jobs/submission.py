@@ -25,14 +25,20 @@ from scheduler.clusters.adapters.protocol import (
 )
 from scheduler.clusters.names import account_name
 from scheduler.jobs import faults
-from scheduler.jobs.lookup import ATTEMPT_STARTS_WITHIN_S, TRIED_FOR_S, Wanted
+from scheduler.jobs.lookup import ACCOUNT_LATE_S, ATTEMPT_STARTS_WITHIN_S, TRIED_FOR_S, Wanted
 from scheduler.jobs.models import Job, Run
 from scheduler.jobs.services import cancel_order, holds_void, submit_order
 from scheduler.jobs.states import OF_QUEUE, portal_reason, slurm_reason
 
 logger = logging.getLogger(__name__)
 
-CONNECT_FAILURE = "connect_failure"  # sbatch never reached slurmctld: the job is known not to exist
+# Refusals that pass by themselves: for how long after the first attempt another one follows, and what the page says.
+TRIED_AGAIN = {
+    "connect_failure": (TRIED_FOR_S, "controller_away"),  # sbatch never reached slurmctld
+    # An award or a new member of moments ago: the next cycles of the plan bring account and QOS to Slurm.
+    "invalid_account": (ACCOUNT_LATE_S, "account_late"),
+    "invalid_qos": (ACCOUNT_LATE_S, "account_late"),
+}
 RETRY_FIRST_S, RETRY_LIMIT_S = 5, 120  # how long until the next attempt: doubled each time
 # States of a job of which nobody knows whether it is in Slurm.
 IN_DOUBT = (Job.State.SUBMITTING, Job.State.UNKNOWN)
@@ -213,14 +219,12 @@ def _claim_check(job: Job, claimed: int, adapter: ClusterAdapter) -> None:
 
 
 def _refused(job: Job, refusal: SubmissionRefused) -> None:
-    if refusal.code != CONNECT_FAILURE:
-        job_end_unsubmitted(job, state=Job.State.REFUSED, reason=slurm_reason(refusal.code, refusal.message))
-        return
+    tried_for_s, why = TRIED_AGAIN.get(refusal.code, (0, ""))
     assert job.attempted_at is not None
-    if now() - job.attempted_at > timedelta(seconds=TRIED_FOR_S):
+    if now() - job.attempted_at > timedelta(seconds=tried_for_s):
         job_end_unsubmitted(job, state=Job.State.REFUSED, reason=slurm_reason(refusal.code, refusal.message))
     else:
-        job_requeue(job, reason=portal_reason("controller_away"))
+        job_requeue(job, reason=portal_reason(why))
 
 
 def _unknown(job: Job, reason: str, *, detail: str) -> None:

@@ -11,7 +11,7 @@ from quotas.ledger.models import Transfer
 from scheduler.clusters.adapters.protocol import SubmissionRefused, SubmissionUnknown
 from scheduler.jobs import submission
 from scheduler.jobs.cycle import cluster_away, jobs_cycle
-from scheduler.jobs.lookup import ATTEMPT_LASTS_S, TRIED_FOR_S
+from scheduler.jobs.lookup import ACCOUNT_LATE_S, ATTEMPT_LASTS_S, TRIED_FOR_S
 from scheduler.jobs.models import Job, Run, UnixAccountSeen
 from scheduler.jobs.services import job_cancel
 from tests.quotas.makers import HOUR, award, balance, programme
@@ -100,7 +100,7 @@ def test_a_job_cancelled_before_the_attempt_is_not_submitted(job, slurm, submitt
     assert slurm.requests == []
 
 
-@pytest.mark.parametrize("code", ["invalid_account", "qos_limit", "invalid_qos"])
+@pytest.mark.parametrize("code", ["qos_limit", "time_limit", "invalid_partition"])
 def test_a_named_refusal_gives_the_hold_back(job, slurm, allocation, code):
     slurm.on_submit = [SubmissionRefused(code, "Batch job submission failed: no")]
     attempt(job, slurm)
@@ -120,6 +120,18 @@ def test_a_controller_that_was_never_reached_is_tried_again_later(job, slurm, al
     assert second.due_at > now()
     assert attempt(job, slurm, 2).state == "pending"
     assert len(slurm.jobs) == 1
+
+
+@pytest.mark.parametrize("code", ["invalid_account", "invalid_qos"])
+def test_an_account_that_slurm_does_not_know_yet_is_tried_again_and_then_refused(job, slurm, allocation, code):
+    slurm.on_submit = [SubmissionRefused(code, "Invalid")]
+    assert attempt(job, slurm).state == "queued"
+    assert balance(allocation).held > 0
+    long_ago = now() - timedelta(seconds=ACCOUNT_LATE_S + 1)
+    Job.objects.filter(pk=job.pk).update(attempted_at=long_ago)
+    slurm.on_submit = [SubmissionRefused(code, "Invalid")]
+    assert attempt(job, slurm, 2).state == "refused"
+    assert balance(allocation).held == 0
 
 
 def test_a_controller_away_for_a_day_refuses_the_job(job, slurm, allocation):
