@@ -33,7 +33,7 @@ class ApplicationForm(forms.Form):
     )
     gpu_type = forms.ChoiceField(label=_("GPU type"))
     gpu_hours = forms.IntegerField(
-        label=_("GPU-hours"),
+        label=_("GPU-hours asked for"),
         min_value=1,
         help_text=_("Hours × GPUs: 8 GPUs for 12 hours are 96 GPU-hours."),
         widget=forms.NumberInput(attrs={"inputmode": "numeric"}),

@@ -13,7 +13,7 @@ from quotas.programmes.models import Programme
 @track()
 class Application(models.Model):
     class State(models.TextChoices):
-        SUBMITTED = "submitted", _("Submitted")
+        SUBMITTED = "submitted", _("In review")
         PROPOSED = "proposed", _("Decision proposed")
         AWARDED = "awarded", _("Awarded")
         REFUSED = "refused", _("Refused")
@@ -25,7 +25,7 @@ class Application(models.Model):
     project_title = models.CharField(_("project title"), max_length=200)
     purpose = models.TextField(_("purpose"), max_length=10_000)
     gpu_type = models.CharField(_("GPU type"), max_length=32)
-    gpu_hours = models.PositiveIntegerField(_("GPU-hours"))
+    gpu_hours = models.PositiveIntegerField(_("GPU-hours asked for"))
     starts_on = models.DateField(_("from"))
     ends_on = models.DateField(_("to"))
     state = models.CharField(max_length=12, choices=State.choices, default=State.SUBMITTED)

@@ -272,7 +272,7 @@ def test_the_queue_says_whom_each_application_waits_for(
     address = reverse("applications:queue")
     assert "A proposal" in text(english(client_of, operator).get(address))
     propose()
-    assert "Another person: you proposed" in text(client_of(operator).get(address))
+    assert "Another person: you proposed" in text(english(client_of, operator).get(address))
     assert "A confirmation" in text(english(client_of, second_operator).get(address))
 
 
