@@ -12,6 +12,7 @@ from typing import Any
 
 from . import preflight
 from .layout import CHECKOUT, LAYOUT_VERSION, Refusal, Stack, checkout_home
+from .reset import reset
 from .status import health
 
 # What the play installs or is made of; a change in any of it makes the play run again.
@@ -21,6 +22,9 @@ WAIT_WELL_S = 60
 
 def up(stack: Stack, *, port_base: int | None) -> None:
     """Build or update the stack and wait until every part is well. Raises Refusal."""
+    preflight.check_root()
+    if stack.is_test and preflight.is_left_over(stack):
+        reset(stack)  # a deleted clone's: its data is worth nothing
     port_base = preflight.check(stack, port_base=port_base)
     sets = ["base", "dev"] if stack.is_test else ["base"]
     if subprocess.run([str(CHECKOUT / "ansible/bootstrap"), str(checkout_home()), *sets], check=False).returncode:

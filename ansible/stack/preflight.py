@@ -41,6 +41,8 @@ def _installed(program: str) -> bool:
 def check_version(stack: Stack) -> None:
     record = stack.record()
     if not record:
+        if is_left_over(stack):
+            raise Refusal(f"{stack.directory} was deleted, but its data is still in {stack.state}: `make reset` first")
         return
     if record.get("layout_version") != LAYOUT_VERSION:
         raise Refusal(
@@ -50,6 +52,11 @@ def check_version(stack: Stack) -> None:
         raise Refusal(
             f"{stack.directory} was moved from {record.get('directory')}: move it back, or delete it and start anew"
         )
+
+
+def is_left_over(stack: Stack) -> bool:
+    """Is there data of a stack whose directory somebody deleted? It belongs to code that nobody knows any more."""
+    return not stack.record() and stack.state.exists()
 
 
 def check_disk(stack: Stack) -> None:

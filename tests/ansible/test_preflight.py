@@ -68,6 +68,12 @@ def test_a_moved_stack_is_refused(tmp_path: Path) -> None:
         preflight.check_version(stack)
 
 
+def test_data_without_its_stack_is_not_built_upon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Stack, "state", tmp_path)
+    with pytest.raises(Refusal, match="was deleted, but its data is still in"):
+        preflight.check_version(Stack(tmp_path / ".stack"))
+
+
 def test_a_full_disk_is_refused_with_figures(new_stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda place: usage(10**12, 10**12, 2 * 10**9))
