@@ -67,11 +67,13 @@ def messages_deliver(*, queue: str, limit: int = 200) -> int:
     """Delivers what is due in the queue, oldest first, and returns how many. One failing message does not stop the
     others.
     """
-    delivered = 0
-    due = Message.objects.filter(queue=queue, delivered_at__isnull=True, due_at__lte=now())
-    for message_id in list(due.order_by("due_at", "id").values_list("id", flat=True)[:limit]):
-        with _exclusive(message_id) as mine:
-            delivered += mine and message_deliver(message_id=message_id)
+    delivered, tried = 0, set[int]()
+    while len(tried) < limit:
+        with _claimed(queue) as message_id:
+            if message_id is None or message_id in tried:
+                break
+            tried.add(message_id)
+            delivered += message_deliver(message_id=message_id)
     return delivered
 
 
@@ -107,16 +109,25 @@ def _put_off(message: Message, after_s: float, why: str, *, attempts: int) -> No
     )
 
 
+# Rows are tried one after another and no further than the first whose lock is free: relays that run side by side take
+# one message each and never go through what the others hold. What a relay failed to deliver is not due any more.
+_CLAIM = """
+    WITH due AS MATERIALIZED (
+        SELECT id FROM outbox_message
+         WHERE queue = %s AND delivered_at IS NULL AND due_at <= %s ORDER BY due_at, id LIMIT 200)
+    SELECT id FROM due WHERE pg_try_advisory_lock(%s, (id & 2147483647)::int) LIMIT 1
+"""
+
+
 @contextmanager
-def _exclusive(message_id: int) -> Iterator[bool]:
-    keys = [_LOCK_SPACE, message_id & 0x7FFFFFFF]
+def _claimed(queue: str) -> Iterator[int | None]:
+    """The oldest due message that no other relay is at, locked for this one; None if there is none."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", keys)
+        cursor.execute(_CLAIM, [queue, now(), _LOCK_SPACE])
         row = cursor.fetchone()
-    mine = bool(row and row[0])
     try:
-        yield mine
+        yield row[0] if row else None
     finally:
-        if mine and connection.connection is not None and not connection.connection.closed:
+        if row and connection.connection is not None and not connection.connection.closed:
             with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", keys)
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_LOCK_SPACE, row[0] & 0x7FFFFFFF])
