@@ -156,7 +156,10 @@ class Plan:
 
 
 def plan(desired: State, actual: State, owned: Owned, notes: Sequence[Note] = ()) -> Plan:
-    """Additions first, parents before children; then changes; then removals, children before parents."""
+    """Limits first; then accounts, parents before children; then members; removals last, children before parents.
+
+    Within each kind additions come before changes. A limit that must fall never waits behind a thousand new members.
+    """
     foreign = {name for name in desired.accounts if name in actual.accounts and name not in owned.accounts}
     foreign_qos = {name for name in desired.qos if name in actual.qos and name not in owned.qos}
     # Below a foreign account nothing is ours either.
@@ -237,15 +240,14 @@ def _changes(kind: Kind, name: str, before: ObjectState | None, after: ObjectSta
             yield Change(kind, name, name_of_field, old, new)
 
 
-def _order(action: Action, desired: State, actual: State) -> tuple[int, int, int, tuple[str, ...]]:
-    verbs = {Verb.ADD: 0, Verb.CHANGE: 1, Verb.REMOVE: 2}
+def _order(action: Action, desired: State, actual: State) -> tuple[int, int, int, int, tuple[str, ...]]:
     kinds = {Kind.QOS: 0, Kind.ACCOUNT: 1, Kind.ASSOCIATION: 2}
     rank, depth = kinds[action.kind], 0
     if action.kind == Kind.ACCOUNT:
         depth = _depth(action.key[0], {**actual.accounts, **desired.accounts})
     if action.verb == Verb.REMOVE:
-        rank, depth = -rank, -depth
-    return verbs[action.verb], rank, depth, action.key
+        return 1, -rank, -depth, 0, action.key
+    return 0, rank, depth, int(action.verb == Verb.CHANGE), action.key
 
 
 def _depth(name: str, accounts: Mapping[str, AccountState]) -> int:

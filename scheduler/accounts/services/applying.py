@@ -1,6 +1,6 @@
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from scheduler.clusters.models import Cluster
 logger = logging.getLogger(__name__)
 READ_BACK_S = 3.0  # slurmdbd tells slurmctld of a change within milliseconds; what takes longer is the next cycle's
 READ_BACK_EVERY_S = 0.1
+MEMBERS_A_CALL = 100
 UNLIMITED = -1  # sacctmgr's word for no limit
 
 
@@ -32,20 +33,74 @@ class Applied:
     withdrawals_confirmed: int = 0
 
 
-def plan_apply(*, cluster: Cluster, plan: Plan, removals_cap: int, adapter: ClusterAdapter | None = None) -> Applied:
-    """Additions, changes, removals, in this order; then everything is read back.
+def plan_apply(
+    *,
+    cluster: Cluster,
+    plan: Plan,
+    removals_cap: int,
+    adapter: ClusterAdapter | None = None,
+    budget_s: float = float("inf"),
+) -> Applied:
+    """Does what the plan says, in its order, removals last; then everything is read back.
 
-    More removals than `removals_cap`: none is done, the rest is. One refused action does not stop the others. Raises
-    ClusterUnreachable where Slurm went away; what was done until then is found by the next plan.
+    More removals than `removals_cap`: none is done, the rest is. One refused action does not stop the others. After
+    `budget_s` seconds what is left waits for the next plan. Raises ClusterUnreachable where Slurm went away; what was
+    done until then is found by the next plan.
     """
     slurm = adapter or adapter_for(cluster.name)
     applied = Applied(left=plan)
     if len(plan.removals) > removals_cap:
         applied.removals_withheld = len(plan.removals)
         logger.error("%s: %s removals are above the cap of %s", cluster.name, len(plan.removals), removals_cap)
-    for action in plan.actions:
-        if action.verb == Verb.REMOVE and applied.removals_withheld and not action.is_blocked:
+    deadline = time.monotonic() + budget_s
+    for batch in _batches(plan):
+        if time.monotonic() > deadline:
+            break  # the rest is found again by the next plan
+        if batch[0].verb == Verb.REMOVE and applied.removals_withheld and not batch[0].is_blocked:
             continue
+        _batch_apply(cluster, plan, batch, slurm, applied)
+    usage = _limits_read_back(plan, slurm)
+    _readings_store(cluster, plan, usage)
+    applied.withdrawals_confirmed = _withdrawals_confirm(cluster, plan, usage)
+    if applied.done or applied.busy:
+        applied.left = plan_make(cluster=cluster, adapter=slurm)
+    return applied
+
+
+# ---- actions, members of one place together
+
+
+def _batches(plan: Plan) -> Iterator[list[Action]]:
+    """Single actions, except new members who get the same: one sacctmgr call takes 0.4 s whatever it adds."""
+    batch: list[Action] = []
+    for action in plan.actions:
+        if batch and (len(batch) >= MEMBERS_A_CALL or _place(plan, batch[0]) != _place(plan, action)):
+            yield batch
+            batch = []
+        batch.append(action)
+    if batch:
+        yield batch
+
+
+def _place(plan: Plan, action: Action) -> object:
+    """The same for new members of one account and partition with the same QOS; for everything else its own."""
+    if action.verb != Verb.ADD or action.kind != Kind.ASSOCIATION:
+        return action.verb, action.kind, action.key
+    account, user, partition = action.key
+    return account, partition, plan.desired.associations[account, user, partition]
+
+
+def _batch_apply(cluster: Cluster, plan: Plan, batch: list[Action], slurm: ClusterAdapter, applied: Applied) -> None:
+    if len(batch) > 1:
+        try:
+            _members_add(plan, batch, slurm)
+            applied.done += batch
+            return
+        except ClusterUnreachable:
+            raise
+        except ClusterError as error:
+            logger.warning("%s: one by one, because together: %s", cluster.name, error)
+    for action in batch:
         try:
             _apply(cluster, plan, action, slurm)
             applied.done.append(action)
@@ -57,15 +112,18 @@ def plan_apply(*, cluster: Cluster, plan: Plan, removals_cap: int, adapter: Clus
         except ClusterError as error:
             logger.error("%s: %s %s %s: %s", cluster.name, action.verb, action.kind, action.name, error)
             applied.errors.append(f"{action.kind} {action.name}: {error}")
-    usage = _limits_read_back(plan, slurm)
-    _readings_store(cluster, plan, usage)
-    applied.withdrawals_confirmed = _withdrawals_confirm(cluster, plan, usage)
-    if applied.done or applied.busy:
-        applied.left = plan_make(cluster=cluster, adapter=slurm)
-    return applied
 
 
-# ---- one action
+def _members_add(plan: Plan, batch: list[Action], slurm: ClusterAdapter) -> None:
+    account, user, partition = batch[0].key
+    wanted = plan.desired.associations[account, user, partition]
+    slurm.associations_create(
+        account=account,
+        users=[action.key[1] for action in batch],
+        partition=partition,
+        qos=wanted.qos,
+        default_qos=wanted.default_qos,
+    )
 
 
 def _apply(cluster: Cluster, plan: Plan, action: Action, slurm: ClusterAdapter) -> None:

@@ -17,6 +17,9 @@ from scheduler.clusters.models import Cluster
 
 _LOCK_SPACE = 0x5A05  # advisory lock: one application to a cluster at a time
 LOCK_WAIT_S = 60.0
+# The cycle's other steps follow jobs and must not wait for long; the first application to a big cluster takes several
+# cycles (about 50 changes each).
+CYCLE_BUDGET_S = 20.0
 
 
 class AnotherApplies(Exception):
@@ -30,7 +33,10 @@ def accounts_cycle(cluster_name: str, *, adapter: ClusterAdapter | None = None) 
     """
     cluster = Cluster.objects.get(name=cluster_name)
     with _lock(cluster, wait_s=0) as mine:
-        return _apply(cluster, cluster.removals_cap, adapter, f"worker:cluster.{cluster.name}") if mine else None
+        if not mine:
+            return None
+        actor = f"worker:cluster.{cluster.name}"
+        return _apply(cluster, cluster.removals_cap, adapter, actor, budget_s=CYCLE_BUDGET_S)
 
 
 def cluster_apply(*, cluster: Cluster, removals_cap: int, actor: str, adapter: ClusterAdapter | None = None) -> Applied:
@@ -38,13 +44,15 @@ def cluster_apply(*, cluster: Cluster, removals_cap: int, actor: str, adapter: C
     with _lock(cluster, wait_s=LOCK_WAIT_S) as mine:
         if not mine:
             raise AnotherApplies(cluster.name)
-        return _apply(cluster, removals_cap, adapter, actor)
+        return _apply(cluster, removals_cap, adapter, actor, budget_s=float("inf"))
 
 
-def _apply(cluster: Cluster, removals_cap: int, adapter: ClusterAdapter | None, actor: str) -> Applied:
+def _apply(
+    cluster: Cluster, removals_cap: int, adapter: ClusterAdapter | None, actor: str, *, budget_s: float
+) -> Applied:
     with acting(actor, "cluster_apply"):
         made = plan_make(cluster=cluster, adapter=adapter)
-        applied = plan_apply(cluster=cluster, plan=made, removals_cap=removals_cap, adapter=adapter)
+        applied = plan_apply(cluster=cluster, plan=made, removals_cap=removals_cap, adapter=adapter, budget_s=budget_s)
         _store(cluster, applied)
     return applied
 

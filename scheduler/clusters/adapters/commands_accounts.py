@@ -75,7 +75,12 @@ class AccountCommands:
     def association_create(
         self, *, account: str, user: str, partition: str, qos: Sequence[str], default_qos: str
     ) -> None:
-        place = self._association(account, user, partition)
+        self.associations_create(account=account, users=[user], partition=partition, qos=qos, default_qos=default_qos)
+
+    def associations_create(
+        self, *, account: str, users: Sequence[str], partition: str, qos: Sequence[str], default_qos: str
+    ) -> None:
+        place = self._association(account, ",".join(users), partition)
         self._change(["add", "user", *place, f"qos={','.join(qos)}", f"defaultqos={default_qos}"])
 
     def association_modify(

@@ -211,6 +211,11 @@ class ClusterAdapter(Protocol):
     def association_create(
         self, *, account: str, user: str, partition: str, qos: Sequence[str], default_qos: str
     ) -> None: ...
+    def associations_create(
+        self, *, account: str, users: Sequence[str], partition: str, qos: Sequence[str], default_qos: str
+    ) -> None:
+        """Several people at once: all of them or, where Slurm refuses one, perhaps none."""
+
     def association_modify(
         self, *, account: str, user: str, partition: str, qos: Sequence[str], default_qos: str
     ) -> None: ...

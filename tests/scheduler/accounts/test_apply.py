@@ -18,7 +18,7 @@ from quotas.allocations.services import (
 )
 from scheduler.accounts.models import LimitReading, OwnedName, StoredPlan
 from scheduler.accounts.plan import Verb
-from scheduler.accounts.services import plan_make
+from scheduler.accounts.services import plan_apply, plan_make
 from scheduler.clusters.adapters.protocol import ClusterError
 from tests import factories
 from tests.quotas import makers
@@ -60,6 +60,33 @@ def test_the_first_application_makes_everything_and_the_second_plan_is_empty(sit
     readings = {row.qos: row for row in LimitReading.objects.all()}
     assert (readings[h100.qos].wanted_minutes, readings[h100.qos].read_minutes) == (100, 100)
     assert readings[h100.qos].counter_gap_gpu_seconds == 0
+
+
+def test_new_members_of_a_project_come_in_one_call_and_one_by_one_where_that_fails(site: Site) -> None:
+    site.award()
+    people = [site.join(name).unix_account for name in site.slurm.researchers[:3]]
+    real, calls = type(site.adapter).associations_create, []
+
+    def create(self, *, users: list[str], **place: object) -> None:
+        calls.append(list(users))
+        if len(calls) == 1:
+            raise ClusterError("refused for the test")
+        real(self, users=users, **place)
+
+    with patch.object(type(site.adapter), "associations_create", create):
+        assert site.cycle().left.changes == []
+    assert calls == [people, *([name] for name in people)]
+    assert {user for user, _ in site.members()} == set(people)
+
+
+def test_a_cycle_stops_in_time_and_the_next_goes_on(site: Site) -> None:
+    allocation = site.award()
+    site.join(site.slurm.researchers[0])
+    made = plan_make(cluster=site.cluster, adapter=site.adapter)
+    applied = plan_apply(cluster=site.cluster, plan=made, removals_cap=20, adapter=site.adapter, budget_s=0)
+    assert (applied.done, site.changes()) == ([], [change.as_json() for change in made.changes])
+    assert site.cycle().left.changes == []
+    assert site.minutes(allocation) == 100
 
 
 def test_the_commands_print_one_json_object_and_a_plan_changes_nothing(site: Site) -> None:
