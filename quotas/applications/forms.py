@@ -53,9 +53,9 @@ class ProposalForm(forms.Form):
         label=_("Decision"), choices=Decision.Outcome.choices, initial=Decision.Outcome.AWARD, widget=forms.RadioSelect
     )
     awarded_gpu_hours = forms.IntegerField(
-        label=_("GPU-hours awarded"), required=False, widget=forms.NumberInput(attrs={"inputmode": "numeric"})
+        label=_("GPU-hours awarded"), widget=forms.NumberInput(attrs={"inputmode": "numeric"})
     )
-    cluster = forms.ChoiceField(label=_("Cluster"), required=False)
+    cluster = forms.ChoiceField(label=_("Cluster"))
     project = forms.ModelChoiceField(
         Project.objects.none(), label=_("Project"), required=False, empty_label=_("A new project")
     )
@@ -71,6 +71,8 @@ class ProposalForm(forms.Form):
         super().__init__(*args, **options)
         cast(forms.ModelChoiceField, self.fields["project"]).queryset = projects_for_award(application)
         cast(forms.ChoiceField, self.fields["cluster"]).choices = [(name, name) for name in settings.CLUSTERS]
+        if self.data.get("outcome") == Decision.Outcome.REFUSAL:
+            self.fields["awarded_gpu_hours"].required = self.fields["cluster"].required = False
 
     def clean_awarded_gpu_hours(self) -> int:
         return self.cleaned_data["awarded_gpu_hours"] or 0
