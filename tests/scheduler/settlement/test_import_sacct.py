@@ -13,6 +13,7 @@ from portal.people.models import Organisation, Project
 from quotas.allocations.models import Allocation
 from quotas.allocations.selectors import allocation_balances, allocations_on_cluster
 from quotas.ledger.models import Transfer
+from scheduler.settlement.management.commands.import_sacct import Bar
 from scheduler.settlement.models import ImportedAccount, Record
 from scheduler.settlement.services import settle
 
@@ -231,3 +232,17 @@ def test_however_a_dump_is_cut_and_repeated_each_record_is_charged_once(run_impo
         assert sum(balance.consumed for balance in balances.values()) == sum(charged.values())
         assert all(balance.overrun == 0 for balance in balances.values())
         transaction.set_rollback(True)
+
+
+def test_a_terminal_sees_a_bar_and_a_pipe_does_not():
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    shown, piped = Terminal(), io.StringIO()
+    for stream in (shown, piped):
+        bar = Bar(stream)
+        bar.show("reading", 50, 100)
+        bar.end()
+    assert "[###############               ]  50%" in shown.getvalue()
+    assert piped.getvalue() == ""
