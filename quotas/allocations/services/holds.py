@@ -66,9 +66,10 @@ def hold_void(*, hold_id: UUID, event_at: datetime, reason: str, actor: Actor) -
     """
     with transaction.atomic():
         hold = Transfer.objects.filter(pk=hold_id, kind=Transfer.Kind.HOLD).first()
-        if hold is None:
-            raise HoldUnknown(str(hold_id))
-        allocation = Allocation.objects.select_related("voucher").get(account_id=hold.debit_id)
+        rows = Allocation.objects.select_related("voucher")
+        allocation = rows.filter(account_id=hold.debit_id).first() if hold else None
+        if hold is None or allocation is None or hold.credit_id != allocation.consumed_account_id:
+            raise HoldUnknown(str(hold_id))  # a withdrawal's or a tranche's hold is not a job's
         allocation_accounts_lock([allocation])
         if Transfer.objects.filter(resolves_id=hold_id).exists():
             return False

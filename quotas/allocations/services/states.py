@@ -10,8 +10,8 @@ from portal.audit.context import acting
 from portal.clock import centre_date, now
 from quotas.actors import Actor
 from quotas.allocations.errors import WrongState
-from quotas.allocations.models import Allocation, Voucher
-from quotas.allocations.services.awards import voucher_expire
+from quotas.allocations.models import Allocation, Tranche, Voucher
+from quotas.allocations.services.awards import tranche_lose, voucher_expire
 from quotas.allocations.services.follow import withdrawals_follow
 from quotas.allocations.services.locks import allocation_lock
 
@@ -48,7 +48,10 @@ def allocation_adopt(*, allocation_id: int, actor: Actor) -> None:
 
 
 def ended_expire(*, actor: Actor) -> int:
-    """Expires allocations after their last day, then what ended vouchers never allocated; returns how many changed."""
+    """Expires allocations after their last day, then what ended vouchers never allocated; returns how many changed.
+
+    Tranches that were not released until then go back to their programme.
+    """
     today = centre_date(now())
     ended = Allocation.objects.filter(
         ends_on__lt=today, state__in=[State.ACTIVE, State.SUSPENDED], imported=False
@@ -60,6 +63,10 @@ def ended_expire(*, actor: Actor) -> int:
         except WrongState:  # an operator closed it a moment ago
             logger.info("allocation %s ended otherwise in the meantime", pk)
             continue
+        changed += 1
+    pending = Tranche.objects.filter(voucher__ends_on__lt=today, state=Tranche.State.PENDING)
+    for pk in list(pending.values_list("pk", flat=True)):
+        tranche_lose(tranche_id=pk, reason="the voucher ended", actor=actor)
         changed += 1
     vouchers = Voucher.objects.filter(
         ends_on__lt=today,

@@ -144,6 +144,16 @@ def test_a_lost_tranche_returns_to_the_pool(project: Project, programme: Program
         tranche_release(tranche_id=tranche.pk, allocation=allocation, actor="test")
 
 
+def test_a_tranche_that_was_never_released_returns_when_the_voucher_ends(
+    project: Project, programme: Programme
+) -> None:
+    tranched(project, programme)
+    Voucher.objects.update(ends_on=centre_date(now()) - timedelta(days=1), starts_on=date(2020, 1, 1))
+    ended_expire(actor="test")
+    assert pool_free() == 1_000 * HOUR
+    assert set(Tranche.objects.values_list("state", flat=True)) == {"lost"}
+
+
 # --- imported history ---------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from django.db import connection
 from portal.people.models import Project
 from quotas.allocations.errors import AllocationNotOpen, BalanceTooSmall
 from quotas.allocations.models import Allocation
-from quotas.allocations.services import allocation_resume, allocation_suspend, hold_void
+from quotas.allocations.services import allocation_resume, allocation_suspend, hold_void, withdrawal_request
 from quotas.ledger.errors import HoldUnknown, IdempotencyConflict
 from quotas.programmes.models import Programme
 from tests.quotas.makers import HOUR, NOON, award, balance, charge, hold, named, programme, transfers
@@ -101,6 +101,14 @@ def test_a_void_after_the_charge_changes_nothing(allocation: Allocation) -> None
 def test_voiding_what_is_no_hold_is_an_error(allocation: Allocation) -> None:
     with pytest.raises(HoldUnknown):
         hold_void(hold_id=named("nothing"), event_at=NOON, reason="", actor="test")
+
+
+def test_a_withdrawals_hold_is_not_voided_as_a_jobs(allocation: Allocation) -> None:
+    [row] = withdrawal_request(
+        allocation_id=allocation.pk, kind="return", amount_gpu_seconds=HOUR, reason="", event_at=NOON, actor="test"
+    )
+    with pytest.raises(HoldUnknown):
+        hold_void(hold_id=row.pk, event_at=NOON, reason="", actor="test")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,5 +1,6 @@
 """From application to award, and who may not have a part in it."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -294,6 +295,24 @@ def test_a_decision_is_confirmed_once(propose: Propose, second_operator: User, a
     with pytest.raises(errors.WrongState):
         decision_confirm(person=approver, decision=decision)
     assert Voucher.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_who_confirm_at_once_make_one_award(propose: Propose, second_operator: User, approver: User) -> None:
+    decision = propose()
+
+    def confirm(person: User) -> str:
+        try:
+            decision_confirm(person=person, decision=Decision.objects.get(pk=decision.pk))
+        except errors.WrongState:
+            return "too late"
+        finally:
+            connection.close()
+        return "confirmed"
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        assert sorted(pool.map(confirm, [second_operator, approver])) == ["confirmed", "too late"]
+    assert (Voucher.objects.count(), Allocation.objects.count(), Project.objects.count()) == (1, 1, 1)
 
 
 def test_an_application_is_proposed_once(propose: Propose, second_operator: User) -> None:
