@@ -26,22 +26,22 @@ ALTER TABLE ledger_account SET (fillfactor = 50);
 
 -- 1. What a transfer does ------------------------------------------------------------------------------------------
 
--- A broken rule is raised under a constraint's name, as a CHECK would be, because that name is what the application turns
--- into a typed error. It answers a number only so that it can stand in an expression.
+-- A broken rule is raised under a constraint's name, as a CHECK would be, because that name is what the application
+-- turns into a typed error. It answers a number only so that it can stand in an expression.
 CREATE FUNCTION ledger_broken(rule text, transfer_id uuid) RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION 'transfer % breaks %', transfer_id, rule
         USING ERRCODE = 'check_violation', CONSTRAINT = rule, TABLE = 'ledger_transfer';
 END $$;
 
--- Fires once per INSERT statement with all its rows, and is one statement itself: rules and totals share their look-ups.
+-- Fires once per INSERT statement with all its rows, and is one statement itself: rules and totals share look-ups.
 --   freed    what a post or void takes away from pending: the whole hold.
 --   pending  a hold adds its amount; a post and a void free it.
 --   posted   a direct and a post add their amount.
--- One UPDATE per account and batch: the CHECK on the balance sees the batch as a whole. The look-ups of the accounts and
--- of the hold stand for foreign keys: nothing that is referred to can ever go away. The rules on a single row stand
--- here and not in CHECKs because PostgreSQL reads a CHECK anew from its text for every statement, which cost as much as
--- the insert itself.
+-- One UPDATE per account and batch: the CHECK on the balance sees the batch as a whole. The look-ups of the accounts
+-- and of the hold stand for foreign keys: nothing that is referred to can ever go away. The rules on a single row
+-- stand here and not in CHECKs because PostgreSQL reads a CHECK anew from its text for every statement, which cost as
+-- much as the insert itself.
 CREATE FUNCTION ledger_apply() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE ledger_account account
@@ -72,9 +72,10 @@ BEGIN
               WHEN hold.id IS NULL OR hold.kind <> 'hold'     THEN ledger_broken('ledger_transfer_hold', n.id)
               WHEN n.debit_id <> hold.debit_id OR n.credit_id <> hold.credit_id
                                                               THEN ledger_broken('ledger_transfer_same_accounts', n.id)
-              WHEN n.kind = 'post' AND n.amount > hold.amount THEN ledger_broken('ledger_transfer_post_within_hold', n.id)
+              WHEN n.kind = 'post' AND n.amount > hold.amount
+                  THEN ledger_broken('ledger_transfer_post_within_hold', n.id)
               WHEN n.kind = 'void' AND n.amount <> hold.amount
-                                                              THEN ledger_broken('ledger_transfer_void_whole_hold', n.id)
+                  THEN ledger_broken('ledger_transfer_void_whole_hold', n.id)
               ELSE hold.amount END AS freed) rule,
           LATERAL (SELECT CASE WHEN n.kind = 'hold' THEN n.amount ELSE 0 END - rule.freed AS pending,
                           CASE WHEN n.kind IN ('direct', 'post') THEN n.amount ELSE 0 END AS posted) change,
@@ -135,7 +136,8 @@ CREATE TRIGGER ledger_account_may_overdraw BEFORE INSERT ON ledger_account
 
 -- 3. The one way in ------------------------------------------------------------------------------------------------
 
--- What a caller says of one transfer. A post and a void leave their accounts out, and a void its amount: they are the hold's.
+-- What a caller says of one transfer. A post and a void leave their accounts out, and a void its amount: they are
+-- their hold's.
 CREATE TYPE ledger_entry AS (
     id uuid, kind text, debit_id bigint, credit_id bigint, amount bigint, resolves_id uuid, batch uuid,
     reason text, event_at timestamptz, expires_at timestamptz
