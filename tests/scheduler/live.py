@@ -108,6 +108,50 @@ class LiveSlurm:
         return 30 + int(kill_wait.split("=")[1].split()[0])
 
 
+class Rubbish:
+    """What tests left in Slurm, removed together at the end: each sacctmgr call takes half a second."""
+
+    def __init__(self) -> None:
+        self.accounts: set[str] = set()
+        self.qos: set[str] = set()
+
+    def clear(self) -> None:
+        if not self.accounts and not self.qos:
+            return
+        slurm = LiveSlurm()
+        adapter = slurm.adapter()
+        wait_for("jobs to be gone", lambda: not [job for job in adapter.queue() if job.account in self.accounts], 90)
+        for _ in range(10):  # slurmdbd learns a moment later that the last job ended
+            self._people_remove(slurm)
+            if not [row for row in adapter.associations() if row.account in self.accounts]:
+                break
+            time.sleep(1)
+        tree = {row.name: row.parent for row in adapter.accounts() if row.name in self.accounts}
+        for level in ([name for name in tree if tree[name] in tree], [name for name in tree if tree[name] not in tree]):
+            if level:
+                slurm.admin("sacctmgr", "-i", "delete", "account", "where", f"name={','.join(sorted(level))}")
+        if self.qos:
+            slurm.root.ask("sacctmgr", "-i", "delete", "qos", "where", f"name={','.join(sorted(self.qos))}")
+        self.accounts.clear()
+        self.qos.clear()
+
+    def _people_remove(self, slurm: LiveSlurm) -> None:
+        """slurmdbd takes nobody's default account away while they have others."""
+        rows = [row for row in slurm.adapter().associations() if row.user in slurm.researchers]
+        for user in {row.user for row in rows if row.account in self.accounts}:
+            who = ["where", f"name={user}", f"cluster={CLUSTER}"]
+            others = sorted({row.account for row in rows if row.user == user} - self.accounts)
+            if others:
+                slurm.root.ask("sacctmgr", "-i", "modify", "user", *who, "set", f"defaultaccount={others[0]}")
+                who.append(f"account={','.join(sorted(self.accounts))}")
+            else:
+                who.pop()
+            slurm.root.ask("sacctmgr", "-i", "delete", "user", *who)
+
+
+RUBBISH = Rubbish()
+
+
 def wait_for(what: str, ask: Callable[[], T], limit_s: float = 30, every_s: float = 0.25) -> T:
     deadline = time.monotonic() + limit_s
     while not (found := ask()):

@@ -164,8 +164,7 @@ def _qos_apply(plan: Plan, action: Action, slurm: ClusterAdapter) -> None:
     (name,) = action.key
     wanted = plan.desired.qos[name]
     if action.verb == Verb.ADD:
-        slurm.qos_create(name=name, description=name)
-        slurm.qos_modify(name=name, **_qos_values(wanted, {}, set(_QOS_FIELDS)))
+        slurm.qos_create(name=name, description=name, **_qos_values(wanted, {}, set(_QOS_FIELDS)))
         return
     before = {change.field: change.before for change in action.changes}
     slurm.qos_modify(name=name, **_qos_values(wanted, before, set(before)))

@@ -115,10 +115,26 @@ class AccountCommands:
         # An empty partition= names the association without one, not all of them (tried).
         return [f"name={user}", f"account={account}", f"partition={partition}", f"cluster={self.cluster}"]
 
-    def qos_create(self, *, name: str, description: str) -> None:
-        # Born shut: a QOS without limits must never be usable between two commands.
-        shut = ["flags=NoDecay,DenyOnLimit", "GrpTRESMins=gres/gpu=0", "GrpJobs=0", "GrpSubmitJobs=0"]
-        self._change(["add", "qos", f"name={name}", f"description={description}", *shut])
+    def qos_create(
+        self,
+        *,
+        name: str,
+        description: str,
+        grp_tres_mins: dict[str, int] | None = None,
+        min_tres_per_job: dict[str, int] | None = None,
+        flags: Sequence[str] | None = None,
+        grp_jobs: int | None = None,
+        grp_submit_jobs: int | None = None,
+    ) -> None:
+        # In one command: a QOS without limits must not be usable between two.
+        fields = _qos_fields(
+            grp_tres_mins={"gres/gpu": 0} if grp_tres_mins is None else grp_tres_mins,
+            min_tres_per_job=min_tres_per_job,
+            flags=flags or ("NoDecay", "DenyOnLimit"),
+            grp_jobs=0 if grp_jobs is None else grp_jobs,
+            grp_submit_jobs=0 if grp_submit_jobs is None else grp_submit_jobs,
+        )
+        self._change(["add", "qos", f"name={name}", f"description={description}", *fields])
 
     def qos_modify(
         self,
@@ -130,17 +146,13 @@ class AccountCommands:
         grp_jobs: int | None = None,
         grp_submit_jobs: int | None = None,
     ) -> None:
-        fields = []
-        if grp_tres_mins is not None:
-            fields.append(f"GrpTRESMins={_tres(grp_tres_mins)}")
-        if min_tres_per_job is not None:
-            fields.append(f"MinTRESPerJob={_tres(min_tres_per_job)}")
-        if flags is not None:
-            fields.append(f"flags={','.join(flags)}")
-        if grp_jobs is not None:
-            fields.append(f"GrpJobs={grp_jobs}")
-        if grp_submit_jobs is not None:
-            fields.append(f"GrpSubmitJobs={grp_submit_jobs}")
+        fields = _qos_fields(
+            grp_tres_mins=grp_tres_mins,
+            min_tres_per_job=min_tres_per_job,
+            flags=flags,
+            grp_jobs=grp_jobs,
+            grp_submit_jobs=grp_submit_jobs,
+        )
         if fields:
             self._change(["modify", "qos", "where", f"name={name}", "set", *fields])
 
@@ -155,6 +167,28 @@ class AccountCommands:
             raise AssociationBusy(" ".join(words.split())[:500])
         error = failure("sacctmgr", answer)
         raise type(error)(f"{error} ({' '.join(arguments[:4])})") from None
+
+
+def _qos_fields(
+    *,
+    grp_tres_mins: Mapping[str, int] | None,
+    min_tres_per_job: Mapping[str, int] | None,
+    flags: Sequence[str] | None,
+    grp_jobs: int | None,
+    grp_submit_jobs: int | None,
+) -> list[str]:
+    fields = []
+    if flags is not None:
+        fields.append(f"flags={','.join(flags)}")
+    if grp_tres_mins is not None:
+        fields.append(f"GrpTRESMins={_tres(grp_tres_mins)}")
+    if min_tres_per_job is not None:
+        fields.append(f"MinTRESPerJob={_tres(min_tres_per_job)}")
+    if grp_jobs is not None:
+        fields.append(f"GrpJobs={grp_jobs}")
+    if grp_submit_jobs is not None:
+        fields.append(f"GrpSubmitJobs={grp_submit_jobs}")
+    return fields
 
 
 def _tres(values: Mapping[str, int]) -> str:

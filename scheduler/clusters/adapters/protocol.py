@@ -226,7 +226,19 @@ class ClusterAdapter(Protocol):
     def association_remove(self, *, account: str, user: str, partition: str) -> None:
         """Raises AssociationBusy while jobs of it run. A person's default account passes to another."""
 
-    def qos_create(self, *, name: str, description: str) -> None: ...
+    def qos_create(
+        self,
+        *,
+        name: str,
+        description: str,
+        grp_tres_mins: dict[str, int] | None = None,
+        min_tres_per_job: dict[str, int] | None = None,
+        flags: Sequence[str] | None = None,
+        grp_jobs: int | None = None,  # as in qos_modify
+        grp_submit_jobs: int | None = None,
+    ) -> None:
+        """With its limits from the first moment; what is not named is shut: no GPU-minutes, no jobs."""
+
     def qos_modify(
         self,
         *,

@@ -18,7 +18,7 @@ from scheduler.clusters.models import Cluster
 from scheduler.clusters.names import account_name
 from tests import factories
 from tests.quotas import makers
-from tests.scheduler.live import LiveSlurm, own_name, wait_for
+from tests.scheduler.live import RUBBISH, LiveSlurm, own_name
 
 
 @dataclass
@@ -73,22 +73,20 @@ class Site:
         return sum(sum(job.gpus.values()) for job in jobs)
 
 
-def clean_up(cluster: Cluster, slurm: LiveSlurm) -> None:
-    names = OwnedName.objects.filter(cluster=cluster).values_list("kind", "name")
-    accounts = {name for kind, name in names if kind == "account"}
-    adapter = slurm.adapter()
-    for account in accounts:
-        slurm.root.ask("scancel", "--full", f"--account={account}")
-    wait_for("jobs to be gone", lambda: not [job for job in adapter.queue() if job.account in accounts], 90)
-    for row in adapter.associations():
-        if row.account in accounts:
-            adapter.association_remove(account=row.account, user=row.user, partition=row.partition)
-    tree = {row.name: row.parent for row in adapter.accounts() if row.name in accounts}
-    for account in sorted(tree, key=lambda name: tree[name] not in tree):  # projects before organisations
-        adapter.account_remove(name=account)
-    qos = ",".join(name for kind, name in names if kind == "qos")
-    if qos:
-        slurm.root.ask("sacctmgr", "-i", "delete", "qos", "where", f"name={qos}")
+def leave_behind(cluster: Cluster, slurm: LiveSlurm) -> None:
+    """Jobs end now, names go at the end of the session."""
+    names = list(OwnedName.objects.filter(cluster=cluster).values_list("kind", "name"))
+    RUBBISH.accounts |= {name for kind, name in names if kind == "account"}
+    RUBBISH.qos |= {name for kind, name in names if kind == "qos"}
+    for kind, name in names:
+        if kind == "account":
+            slurm.root.ask("scancel", "--full", f"--account={name}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def rubbish() -> Iterator[None]:
+    yield
+    RUBBISH.clear()
 
 
 @pytest.fixture
@@ -103,4 +101,4 @@ def site(project: Project) -> Iterator[Site]:
     )
     programme = makers.programme(h100_hours=1_000, h200_hours=1_000)
     yield Site(cluster, slurm, slurm.adapter(), project, programme)
-    clean_up(cluster, slurm)
+    leave_behind(cluster, slurm)

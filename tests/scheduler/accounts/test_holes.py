@@ -102,21 +102,24 @@ def test_an_allocation_of_another_type_or_project_cannot_be_used(site: Site) -> 
     assert "Invalid account or account/partition combination" in answer.error
 
 
-def test_who_names_nothing_gets_their_default_allocation(site: Site) -> None:
-    """For those who live in ssh: partition alone; the account and QOS are their own, never `normal`."""
+def test_who_names_no_qos_gets_the_default_allocation(site: Site) -> None:
+    """For those who live in ssh: without --qos it is the allocation's of that partition, never `normal`."""
     h100, h200 = site.award("h100"), site.award("h200")
     alice = site.join(site.slurm.researchers[0]).unix_account
     site.cycle()
     for allocation, partition in ((h100, "h100"), (h200, "h200")):
-        answer = site.slurm.sbatch(alice, f"--partition={partition}", f"--gres=gpu:{partition}:1", "--time=1")
+        place = [f"--account={site.account}", f"--partition={partition}"]
+        answer = site.slurm.sbatch(alice, *place, f"--gres=gpu:{partition}:1", "--time=1")
         assert answer.code == 0, answer.error
         (job,) = site.adapter.queue(job_ids=[int(answer.out)])
         assert (job.account, job.qos) == (site.account, allocation.qos)
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
+def test_the_fence_refuses_early_and_says_why(site: Site) -> None:
+    allocation = site.award()
+    alice = site.join(site.slurm.researchers[0]).unix_account
+    site.cycle()
+    for options, words in (
         (["--gres=gpu:2"], "name the GPU type: partition h100 has h100"),
         (["--gpus=2"], "name the GPU type"),
         (["--gpus-per-task=1", "--ntasks=2"], "name the GPU type"),
@@ -125,17 +128,11 @@ def test_who_names_nothing_gets_their_default_allocation(site: Site) -> None:
         ([], "is for GPU jobs: ask for GPUs"),
         (["--gres=gpu:h100:1", "--exclusive"], "--exclusive is not for GPU nodes"),
         (["--gres=gpu:h100:1", "--partition=h100,h200"], "name one partition"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)
-def test_the_fence_refuses_early_and_says_why(site: Site, options: list[str], words: str) -> None:
-    allocation = site.award()
-    alice = site.join(site.slurm.researchers[0]).unix_account
-    site.cycle()
-    answer = site.slurm.sbatch(alice, *site.place(allocation), "--time=1", *options)
-    assert answer.code != 0
-    assert words in answer.error
-    assert "Job violates accounting/QOS policy" in answer.error  # a named error: the portal knows that no job exists
+    ):
+        answer = site.slurm.sbatch(alice, *site.place(allocation), "--time=1", *options)
+        assert answer.code != 0, options
+        assert words in answer.error
+        assert "Job violates accounting/QOS policy" in answer.error  # named: the portal knows that no job exists
 
 
 def test_an_owner_cannot_change_what_the_hold_was_taken_for(site: Site) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from scheduler.clusters.adapters.commands import CommandsAdapter
 from scheduler.clusters.adapters.protocol import SubmitRequest
-from tests.scheduler.live import LiveSlurm, own_name, wait_for
+from tests.scheduler.live import RUBBISH, LiveSlurm, own_name, wait_for
 
 
 @dataclass
@@ -74,9 +74,11 @@ def ground() -> Iterator[Ground]:
             adapter.association_create(account=project, user=user, partition=gpu_type, qos=[qos], default_qos=qos)
     yield ground
     ground.forget_jobs()
-    for row in adapter.associations():
-        if row.account == project:
-            adapter.association_remove(account=row.account, user=row.user, partition=row.partition)
-    for name in (project, organisation):
-        adapter.account_remove(name=name)
-    slurm.admin("sacctmgr", "-i", "delete", "qos", "where", f"name={ground.h100},{ground.h200}")
+    RUBBISH.accounts |= {organisation, project}
+    RUBBISH.qos |= {ground.h100, ground.h200}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def rubbish() -> Iterator[None]:
+    yield
+    RUBBISH.clear()
