@@ -40,6 +40,11 @@ def test_an_environment_file_is_for_its_role_alone(stack: Stack, role: str) -> N
     assert pwd.getpwuid(status.st_uid).pw_name == ("root" if role == "manage" else f"{stack.name}-{role}")
 
 
+def test_the_logs_are_for_root_alone(stack: Stack) -> None:
+    """They tell who ran what, when."""
+    assert stat.S_IMODE(stack.log.stat().st_mode) == 0o700
+
+
 def test_only_the_cluster_worker_and_root_know_slurm(stack: Stack) -> None:
     assert "SLURM" in stack.environment("cluster")
     assert "SLURM" not in stack.environment("web")
