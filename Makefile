@@ -6,7 +6,7 @@ SHELL := /bin/sh
 python := .venv/bin/python
 stack := cd ansible && /usr/bin/python3 -B -m stack --stack $(STACK) $(if $(PORT_BASE),--port-base $(PORT_BASE))
 manage := SAOLA_ENV_FILE=$(CURDIR)/$(STACK)/env/manage.env $(python) manage.py
-# Tests that share the test stack's one Slurm, or kill its processes: one after another, and nothing beside them.
+# Tests that share the test stack's one Slurm, or kill its processes, come after all others.
 alone := slurm or stack or fault
 test_env := SAOLA_ENV_FILE=$(CURDIR)/.stack-test/env/manage.env
 
@@ -38,7 +38,7 @@ reset: ## Remove the stack with its data, users and everything else of it
 test: ## Build the test stack beside a running one, check, and run every test (under 15 minutes)
 	@$(MAKE) --no-print-directory stack STACK=.stack-test
 	@$(MAKE) --no-print-directory check
-	@$(test_env) .venv/bin/pytest -q -n 2 -m "not ($(alone))" $(PYTEST_ARGS)
+	@$(test_env) .venv/bin/pytest -q -m "not ($(alone))" $(PYTEST_ARGS)
 	@$(test_env) .venv/bin/pytest -q -m "$(alone)" --durations=15 $(PYTEST_ARGS)
 
 check: .venv/.installed-dev messages ## Lint, types, layers and migrations: what needs no stack (under 60 s)
@@ -57,7 +57,7 @@ bench: ## Measure: one line a figure, `name value unit aim`
 
 soak: ## The same tests at a larger scale, as long as that takes
 	@$(MAKE) --no-print-directory stack STACK=.stack-test
-	@$(test_env) SOAK=1 .venv/bin/pytest -n 2 -m "not ($(alone))" $(PYTEST_ARGS)
+	@$(test_env) SOAK=1 .venv/bin/pytest -m "not ($(alone))" $(PYTEST_ARGS)
 	@$(test_env) SOAK=1 .venv/bin/pytest -m "$(alone)" $(PYTEST_ARGS)
 
 messages: ## Compile the translations
