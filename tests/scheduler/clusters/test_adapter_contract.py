@@ -6,6 +6,7 @@ The contract is `protocol.ClusterAdapter`: another adapter passes the same tests
 import json
 import shutil
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -415,10 +416,12 @@ def test_a_dead_slurmctld_is_unreachable_and_a_refusal_by_name(ground: Ground) -
         lost = CommandsAdapter(
             cluster="local", programs=Programs(slurm_conf=str(conf)), wrappers_dir=str(place), sudo="/usr/bin/sudo"
         )
-        with pytest.raises(ClusterUnreachable):
-            lost.controller_status()
-        with pytest.raises(SubmissionRefused) as refusal:
-            lost.submit(ground.request())
+        with ThreadPoolExecutor() as pool:  # side by side: each gives up after 9 s
+            asked = pool.submit(lost.controller_status)
+            with pytest.raises(SubmissionRefused) as refusal:
+                lost.submit(ground.request())
+            with pytest.raises(ClusterUnreachable):
+                asked.result()
         assert refusal.value.code == "connect_failure"
     finally:
         shutil.rmtree(place)
