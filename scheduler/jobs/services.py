@@ -31,6 +31,7 @@ from scheduler.jobs.presets import presets
 from scheduler.jobs.script import Block, script_check, script_render
 from scheduler.jobs.selectors import cluster_of, facts_get
 
+SUBMIT_TOPIC = "jobs.submit"
 NAME_LENGTH = 64
 # Letters and digits of any script and a little punctuation: nothing that a shell, a path or a Slurm pattern reads.
 _NAME = re.compile(r"[^\W_][\w .,+:@()-]*")
@@ -113,9 +114,9 @@ def job_submit(
     )
     job.form_key = _content_key(form_key, job) if form_key else None
     try:
-        return _job_same(job) or _job_take(job, person)
+        return _job_take(job, person)
     except JobRefused:
-        # Sent twice at once, and the first one took the balance that this one misses: it is that job.
+        # Sent twice, and the first one took the balance that this one misses: it is that job.
         same = _job_same(job)
         if same is None:
             raise
@@ -193,7 +194,7 @@ def cancel_order(job: Job) -> None:
 def submit_order(job: Job, *, due_at: datetime | None = None) -> None:
     """Asks the cluster's worker for the job's next attempt, in the caller's transaction. One message an attempt."""
     message_write(
-        topic="jobs.submit",
+        topic=SUBMIT_TOPIC,
         key=f"{job.pk}:{job.attempts + 1}",
         payload={"job": str(job.pk), "attempt": job.attempts + 1},
         queue=f"cluster.{job.cluster.name}",

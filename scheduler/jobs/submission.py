@@ -6,19 +6,23 @@ Slurm is asked.
 """
 
 import logging
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.functions import Coalesce
 
 from portal.clock import now
+from portal.outbox.models import Message
 from scheduler.clusters.adapters.protocol import (
     AccountingRecord,
     ClusterAdapter,
     ClusterError,
     QueueJob,
+    SubmissionNotBegun,
     SubmissionRefused,
     SubmissionUnknown,
     SubmitRequest,
@@ -27,7 +31,7 @@ from scheduler.clusters.names import account_name
 from scheduler.jobs import faults
 from scheduler.jobs.lookup import ACCOUNT_LATE_S, ATTEMPT_STARTS_WITHIN_S, TRIED_FOR_S, Wanted
 from scheduler.jobs.models import Job, Run
-from scheduler.jobs.services import cancel_order, holds_void, submit_order
+from scheduler.jobs.services import SUBMIT_TOPIC, cancel_order, holds_void, submit_order
 from scheduler.jobs.states import OF_QUEUE, portal_reason, slurm_reason
 
 logger = logging.getLogger(__name__)
@@ -39,45 +43,101 @@ TRIED_AGAIN = {
     "invalid_account": (ACCOUNT_LATE_S, "account_late"),
     "invalid_qos": (ACCOUNT_LATE_S, "account_late"),
 }
+TAKEN_ALONG = 7  # submitted in turn, some 10 ms each: all are over before the last one's researcher would notice
 RETRY_FIRST_S, RETRY_LIMIT_S = 5, 120  # how long until the next attempt: doubled each time
 # States of a job of which nobody knows whether it is in Slurm.
 IN_DOUBT = (Job.State.SUBMITTING, Job.State.UNKNOWN)
 
 
 def attempt(*, job_id: UUID, number: int, adapter: ClusterAdapter) -> None:
-    """Tries to submit a job, for the `number`-th time. Delivered twice, the second does nothing."""
+    """Tries to submit a job, for the `number`-th time. Delivered twice, the second does nothing.
+
+    What the same researcher has waiting besides is taken along: one sudo and one look at the queue for all of them.
+    """
     moment = now()
-    # Committed before sbatch starts. Whoever finds the job here later knows that it may exist, and looks for it; only
-    # the look-up's "denied" leads back to "queued". Zero rows: cancelled meanwhile, or begun before a crash.
-    begun = Job.objects.filter(pk=job_id, state=Job.State.QUEUED, attempts=number - 1).update(
-        state=Job.State.SUBMITTING,
-        attempts=number,
-        attempted_at=Coalesce(F("attempted_at"), moment),
-        last_attempt_at=moment,
-        denied_since=None,
-        looked_at=None,
-        reason="",
-        updated_at=moment,
-    )
-    if not begun:
+    jobs = _begin(job_id, number, moment)
+    if not jobs:
         return
-    job = Job.objects.select_related("allocation__project", "cluster", "person").get(pk=job_id)
     faults.reach("before_sbatch")
     if now() - moment > timedelta(seconds=ATTEMPT_STARTS_WITHIN_S):
-        logger.warning("job %s: the attempt was interrupted before sbatch; it is looked for", job.pk)
+        logger.warning("jobs %s: interrupted before sbatch; they are looked for", [str(job.pk) for job in jobs])
         return
-    try:
-        claimed = adapter.submit(_request(job))
-    except SubmissionRefused as refusal:
-        _refused(job, refusal)
-    except SubmissionUnknown as unknown:
-        _unknown(job, portal_reason("no_answer"), detail=str(unknown))
-    except Exception as error:  # whatever broke, sbatch may have been through
-        logger.exception("job %s: the attempt broke", job.pk)
-        _unknown(job, portal_reason("no_answer"), detail=str(error))
-    else:
+    claims: dict[int, Job] = {}
+    for job, outcome in zip(jobs, _submit(jobs, adapter), strict=True):
+        if isinstance(outcome, int):
+            claims[outcome] = job
+        elif isinstance(outcome, SubmissionRefused):
+            _refused(job, outcome)
+        elif isinstance(outcome, SubmissionNotBegun):
+            job_requeue(job, reason="", at_once=True)
+        else:  # whatever broke, sbatch may have been through
+            _unknown(job, portal_reason("no_answer"), detail=str(outcome))
+    if claims:
         faults.reach("after_sbatch")
-        _claim_check(job, claimed, adapter)
+        _claims_check(claims, adapter)
+
+
+def _begin(job_id: UUID, number: int, moment: datetime) -> list[Job]:
+    """Marks the job, and others of its researcher that are due, as being submitted. Empty: there is nothing to do."""
+    begun = Job.objects.filter(pk=job_id, state=Job.State.QUEUED, attempts=number - 1).update(**_mark(number, moment))
+    if not begun:
+        return []  # cancelled meanwhile, or begun before a crash
+    job = _with_all().get(pk=job_id)
+    return [job, *_others_begin(job, moment)]
+
+
+def _mark(number: int, moment: datetime) -> dict[str, Any]:
+    # Committed before sbatch starts. Whoever finds the job here later knows that it may exist, and looks for it; only
+    # the look-up's "denied" leads back to "queued".
+    return {
+        "state": Job.State.SUBMITTING,
+        "attempts": number,
+        "attempted_at": Coalesce(F("attempted_at"), moment),
+        "last_attempt_at": moment,
+        "denied_since": None,
+        "looked_at": None,
+        "reason": "",
+        "updated_at": moment,
+    }
+
+
+def _others_begin(job: Job, moment: datetime) -> list[Job]:
+    queue = f"cluster.{job.cluster.name}"
+    due = Message.objects.filter(topic=SUBMIT_TOPIC, queue=queue, delivered_at__isnull=True, due_at__lte=moment)
+    orders = {
+        UUID(payload["job"]): (pk, payload["attempt"])
+        for pk, payload in due.order_by("due_at", "id").values_list("pk", "payload")[: 4 * TAKEN_ALONG]
+        if payload["job"] != str(job.pk)
+    }
+    if not orders:
+        return []
+    with transaction.atomic():
+        waiting = Job.objects.select_for_update(no_key=True, skip_locked=True).filter(
+            pk__in=orders, state=Job.State.QUEUED, unix_account=job.unix_account
+        )
+        attempts = dict(waiting.values_list("pk", "attempts")[:TAKEN_ALONG])
+        taken = [pk for pk, made in attempts.items() if orders[pk][1] == made + 1]
+        for pk in taken:
+            Job.objects.filter(pk=pk).update(**_mark(attempts[pk] + 1, moment))
+        # Their orders are carried out with this one's; should this process die, the look-up takes over.
+        Message.objects.filter(pk__in=[orders[pk][0] for pk in taken]).update(delivered_at=moment)
+    return list(_with_all().filter(pk__in=taken).order_by("created_at")) if taken else []
+
+
+def _with_all() -> QuerySet[Job]:
+    return Job.objects.select_related("allocation__project", "cluster")
+
+
+def _submit(jobs: list[Job], adapter: ClusterAdapter) -> Sequence[int | Exception]:
+    try:
+        if len(jobs) > 1:
+            return adapter.submit_many([_request(job) for job in jobs])
+        return [adapter.submit(_request(jobs[0]))]
+    except (SubmissionRefused, SubmissionUnknown) as outcome:
+        return [outcome]
+    except Exception as error:
+        logger.exception("jobs %s: the attempt broke", [str(job.pk) for job in jobs])
+        return [error] * len(jobs)
 
 
 def wanted(job: Job) -> Wanted:
@@ -94,31 +154,34 @@ def wanted(job: Job) -> Wanted:
 
 def job_bind(job: Job, found: QueueJob | AccountingRecord) -> bool:
     """Binds a job to (number, submit time), once. Returns whether this call did it."""
+    with transaction.atomic():
+        bound = _bind(job, found)
+    return bound
+
+
+def _bind(job: Job, found: QueueJob | AccountingRecord) -> bool:
     moment = now()
     state = OF_QUEUE.get(found.state, Job.State.PENDING) if isinstance(found, QueueJob) else Job.State.UNKNOWN
     job_id = found.job_id if isinstance(found, QueueJob) else found.job_id_raw
-    with transaction.atomic():
-        bound = Job.objects.filter(pk=job.pk, state__in=IN_DOUBT, slurm_job_id__isnull=True).update(
-            state=state,
-            slurm_job_id=job_id,
-            slurm_submit_at=found.submit_at,
-            bound_at=moment,
-            denied_since=None,
-            looked_at=None,
-            reason=reason_shown(found) if isinstance(found, QueueJob) else "",
-            updated_at=moment,
-        )
-        if not bound:
-            return False
-        Run.objects.filter(job=job, job_id_raw__isnull=True, ended_at__isnull=True).update(
-            job_id_raw=job_id, submit_at=found.submit_at, state=state
-        )
-        # The row is ours until the commit: a cancellation asked for before is seen here, a later one sees the number.
-        job.refresh_from_db(fields=["cancel_requested_at", "slurm_job_id", "slurm_submit_at", "state", "bound_at"])
-        if job.cancel_requested_at is not None:
-            cancel_order(job)
-        faults.reach("before_commit")
-    faults.reach("after_commit")
+    bound = Job.objects.filter(pk=job.pk, state__in=IN_DOUBT, slurm_job_id__isnull=True).update(
+        state=state,
+        slurm_job_id=job_id,
+        slurm_submit_at=found.submit_at,
+        bound_at=moment,
+        denied_since=None,
+        looked_at=None,
+        reason=reason_shown(found) if isinstance(found, QueueJob) else "",
+        updated_at=moment,
+    )
+    if not bound:
+        return False
+    Run.objects.filter(job=job, job_id_raw__isnull=True, ended_at__isnull=True).update(
+        job_id_raw=job_id, submit_at=found.submit_at, state=state
+    )
+    # The row is ours until the commit: a cancellation asked for before is seen here, a later one sees the number.
+    job.refresh_from_db(fields=["cancel_requested_at", "slurm_job_id", "slurm_submit_at", "state", "bound_at"])
+    if job.cancel_requested_at is not None:
+        cancel_order(job)
     return True
 
 
@@ -127,7 +190,7 @@ def reason_shown(line: QueueJob) -> str:
     return line.reason if line.state == "PENDING" and line.reason not in ("None", "(null)") else ""
 
 
-def job_requeue(job: Job, *, reason: str) -> bool:
+def job_requeue(job: Job, *, reason: str, at_once: bool = False) -> bool:
     """Puts a job that is known not to exist in Slurm back into the queue for another attempt, later each time.
 
     Where its cancellation was asked for meanwhile, it is cancelled instead.
@@ -152,7 +215,7 @@ def job_requeue(job: Job, *, reason: str) -> bool:
         Run.objects.filter(job=job, ended_at__isnull=True).update(
             job_id_raw=None, submit_at=None, state=Job.State.PENDING
         )
-        after_s = min(RETRY_LIMIT_S, RETRY_FIRST_S * 2 ** min(job.attempts - 1, 10))
+        after_s = 0 if at_once else min(RETRY_LIMIT_S, RETRY_FIRST_S * 2 ** min(job.attempts - 1, 10))
         submit_order(job, due_at=moment + timedelta(seconds=after_s))
     return True
 
@@ -203,19 +266,23 @@ def _request(job: Job) -> SubmitRequest:
     )
 
 
-def _claim_check(job: Job, claimed: int, adapter: ClusterAdapter) -> None:
-    """sbatch's number is a claim: it ran under the researcher's uid. The job is what squeue shows to the worker."""
+def _claims_check(claims: dict[int, Job], adapter: ClusterAdapter) -> None:
+    """sbatch's numbers are claims: it ran under the researcher's uid. A job is what squeue shows to the worker."""
     try:
-        lines = adapter.queue(job_ids=[claimed])
+        lines = {line.job_id: line for line in adapter.queue(job_ids=list(claims))}
     except ClusterError as error:
-        _unknown(job, portal_reason("unconfirmed", claimed=claimed), detail=str(error))
+        for claimed, job in claims.items():
+            _unknown(job, portal_reason("unconfirmed", claimed=claimed), detail=str(error))
         return
-    looked_for = wanted(job)
-    found = next((line for line in lines if line.job_id == claimed and looked_for.fits(line)), None)
-    if found is None:
-        _unknown(job, portal_reason("unconfirmed", claimed=claimed), detail="squeue shows no such job of ours")
-    else:
-        job_bind(job, found)
+    shown = {number: job for number, job in claims.items() if number in lines and wanted(job).fits(lines[number])}
+    for claimed, job in claims.items():
+        if claimed not in shown:
+            _unknown(job, portal_reason("unconfirmed", claimed=claimed), detail="squeue shows no such job of ours")
+    with transaction.atomic():
+        for number, job in shown.items():
+            _bind(job, lines[number])
+        faults.reach("before_commit")
+    faults.reach("after_commit")
 
 
 def _refused(job: Job, refusal: SubmissionRefused) -> None:

@@ -6,12 +6,23 @@ user, account, QOS and comment back as itself.
 
 import json
 import re
+from collections.abc import Sequence
+from contextlib import suppress
 
 from scheduler.clusters.adapters.programs import Answer, Programs, failure
-from scheduler.clusters.adapters.protocol import ClusterError, SubmissionRefused, SubmissionUnknown, SubmitRequest
+from scheduler.clusters.adapters.protocol import (
+    MOST_AT_ONCE,
+    ClusterError,
+    SubmissionNotBegun,
+    SubmissionRefused,
+    SubmissionUnknown,
+    SubmitRequest,
+)
 
 WRAPPER_TIMEOUT_S = 30  # above the 22 s after which the wrapper's own `timeout` has killed sbatch
 _REFUSED_BY_WRAPPER = 64  # the wrapper's exit status before it calls sbatch
+_NOT_BEGUN = 65  # its word for one of several that it did not begin
+_NOTHING = Answer(1, "", "the wrapper ended without an answer to this one")
 
 # Words of a refusal, and our code for it. slurmctld answered with a name, or was never reached: no job exists. All
 # else, a timed-out reply above all, leaves it open. Source: slurm_strerror() of Slurm 22.05 and tries against one.
@@ -50,32 +61,30 @@ class JobCommands:
     sudo: str
 
     def submit(self, request: SubmitRequest) -> int:
-        if request.options:
-            raise SubmissionRefused("request", f"No such option: {', '.join(sorted(request.options))}")
-        body = {
-            "key": str(request.key),
-            "account": request.account,
-            "qos": request.qos,
-            "partition": request.partition,
-            "name": request.name,
-            "script": request.script,
-            "nodes": request.nodes,
-            "gpu_type": request.gpu_type,
-            "gpus_per_node": request.gpus_per_node,
-            "time_limit_s": request.time_limit_s,
-        }
         try:
-            answer = self._as_researcher("submit", request.unix_account, body)
+            answer = self._as_researcher("submit", request.unix_account, _body(request))
         except ClusterError as error:
             raise SubmissionUnknown(str(error)) from error
         return submitted_job_id(answer)
+
+    def submit_many(self, requests: Sequence[SubmitRequest]) -> list[int | Exception]:
+        if len({request.unix_account for request in requests}) != 1 or len(requests) > MOST_AT_ONCE:
+            raise ValueError("The submissions of one call are one researcher's, and not too many.")
+        try:
+            bodies = [_body(request) for request in requests]
+            whole = self._as_researcher("submit", requests[0].unix_account, bodies)
+        except (ClusterError, SubmissionRefused) as error:
+            unknown = error if isinstance(error, SubmissionRefused) else SubmissionUnknown(str(error))
+            return [unknown for _request in requests]
+        answers = _answers(whole.out)
+        return [_outcome(answers.get(str(request.key), whole if not answers else _NOTHING)) for request in requests]
 
     def cancel(self, *, job_id: int, unix_account: str) -> None:
         answer = self._as_researcher("cancel", unix_account, {"job_id": job_id})
         if answer.code and "Invalid job id specified" not in answer.error and "already" not in answer.error:
             raise failure("cancel", answer)
 
-    def _as_researcher(self, wrapper: str, unix_account: str, body: dict[str, object]) -> Answer:
+    def _as_researcher(self, wrapper: str, unix_account: str, body: object) -> Answer:
         if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", unix_account):
             # sudo reads #0 as a uid; a name that begins with a dash would be an option.
             return Answer(_REFUSED_BY_WRAPPER, "", f"saola-{wrapper}: user: {unix_account!r} is no unix account")
@@ -100,6 +109,42 @@ class JobCommands:
         """Why, where the owner sees it (scontrol show job). Not worth failing for: the act counts."""
         words = re.sub(r"[^\w .,:;()/-]", " ", reason)[:200]
         self.programs.ask("scontrol", "update", f"JobId={job_id}", f"AdminComment={words}")
+
+
+def _body(request: SubmitRequest) -> dict[str, object]:
+    if request.options:
+        raise SubmissionRefused("request", f"No such option: {', '.join(sorted(request.options))}")
+    return {
+        "key": str(request.key),
+        "account": request.account,
+        "qos": request.qos,
+        "partition": request.partition,
+        "name": request.name,
+        "script": request.script,
+        "nodes": request.nodes,
+        "gpu_type": request.gpu_type,
+        "gpus_per_node": request.gpus_per_node,
+        "time_limit_s": request.time_limit_s,
+    }
+
+
+def _answers(text: str) -> dict[str, Answer]:
+    """What the wrapper printed for each of several, by key. A line that cannot be read answers nothing."""
+    found = {}
+    for line in text.splitlines():
+        with suppress(ValueError, KeyError, TypeError):
+            row = json.loads(line)
+            found[str(row["key"])] = Answer(int(row["code"]), str(row["out"]), str(row["error"]))
+    return found
+
+
+def _outcome(answer: Answer) -> int | Exception:
+    if answer.code == _NOT_BEGUN and answer.error.startswith("saola-submit: late:"):
+        return SubmissionNotBegun(answer.error.strip())
+    try:
+        return submitted_job_id(answer)
+    except (SubmissionRefused, SubmissionUnknown) as outcome:
+        return outcome
 
 
 def submitted_job_id(answer: Answer) -> int:

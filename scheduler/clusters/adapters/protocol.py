@@ -10,6 +10,8 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+MOST_AT_ONCE = 16  # submissions that one call takes; the wrapper refuses more
+
 
 class ClusterError(Exception):
     """Slurm did not answer, or answered what we cannot read. Nothing may be concluded from it."""
@@ -34,6 +36,10 @@ class SubmissionRefused(Exception):
 
 class SubmissionUnknown(Exception):
     """Nobody knows whether the job exists (timeout, killed, unreadable answer). It must be looked for."""
+
+
+class SubmissionNotBegun(Exception):
+    """sbatch was not started for this one of several: the ones before it took too long. It can be tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +259,12 @@ class ClusterAdapter(Protocol):
     # jobs
     def submit(self, request: SubmitRequest) -> int:
         """As the researcher. Returns the job id that sbatch claimed; raises SubmissionRefused or SubmissionUnknown."""
+
+    def submit_many(self, requests: Sequence[SubmitRequest]) -> "list[int | Exception]":
+        """Several of one researcher, one after another, for the price of one sudo; at most MOST_AT_ONCE.
+
+        In their order: the job id that sbatch claimed, or what `submit` would have raised, or SubmissionNotBegun.
+        """
 
     def cancel(self, *, job_id: int, unix_account: str) -> None:
         """As the researcher. A job that has ended, or never was, is no error."""

@@ -56,6 +56,15 @@ class FakeSlurm:
             raise self.after_submit.pop(0)
         return number
 
+    def submit_many(self, requests):
+        outcomes = []
+        for request in requests:
+            try:
+                outcomes.append(self.submit(request))
+            except Exception as outcome:
+                outcomes.append(outcome)
+        return outcomes
+
     def cancel(self, *, job_id: int, unix_account: str) -> None:
         self._answer()
         self.cancelled.append((unix_account, job_id))

@@ -8,7 +8,7 @@ import time_machine
 from portal.clock import now
 from portal.outbox.models import Message
 from quotas.ledger.models import Transfer
-from scheduler.clusters.adapters.protocol import SubmissionRefused, SubmissionUnknown
+from scheduler.clusters.adapters.protocol import SubmissionNotBegun, SubmissionRefused, SubmissionUnknown
 from scheduler.jobs import submission
 from scheduler.jobs.cycle import cluster_away, jobs_cycle
 from scheduler.jobs.lookup import ACCOUNT_LATE_S, ATTEMPT_LASTS_S, TRIED_FOR_S
@@ -176,6 +176,51 @@ def test_a_worker_that_was_stopped_too_long_before_sbatch_leaves_it(job, slurm, 
     monkeypatch.setattr(submission.faults, "reach", lambda point: clock.shift(timedelta(seconds=10)))
     attempt(job, slurm)
     assert (slurm.requests, job.state) == ([], "submitting")
+
+
+# --- several of one researcher ------------------------------------------------------------------------------------
+
+
+def test_what_the_same_researcher_has_waiting_is_taken_along(submitter, allocation, slurm):
+    jobs = [submit(submitter, allocation, name=f"n{number}") for number in range(3)]
+    attempt(jobs[0], slurm)
+    assert [request.name for request in slurm.requests] == ["n0", "n1", "n2"]
+    for job in jobs:
+        job.refresh_from_db()
+        assert (job.state, job.attempts) == ("pending", 1)
+    # The other two orders are carried out; the first is its relay's to close.
+    assert Message.objects.filter(topic="jobs.submit", delivered_at=None).count() == 1
+    attempt(jobs[1], slurm)
+    assert len(slurm.requests) == 3
+
+
+def test_nobody_elses_and_nothing_that_is_not_due_is_taken_along(submitter, second_researcher, allocation, slurm):
+    first, later = submit(submitter, allocation, name="first"), submit(submitter, allocation, name="later")
+    submit(second_researcher, allocation, name="another")
+    Message.objects.filter(key=f"{later.pk}:1").update(due_at=now() + timedelta(minutes=1))
+    attempt(first, slurm)
+    assert [request.name for request in slurm.requests] == ["first"]
+
+
+def test_each_of_several_has_its_own_outcome(submitter, allocation, slurm):
+    jobs = [submit(submitter, allocation, name=f"n{number}") for number in range(4)]
+    outcomes = iter(
+        [None, SubmissionRefused("qos_limit", "no"), SubmissionUnknown("timeout"), SubmissionNotBegun("late")]
+    )
+    accept = slurm.accept
+
+    def one(request):
+        outcome = next(outcomes)
+        if outcome:
+            raise outcome
+        return accept(request)
+
+    slurm.submit = one
+    slurm.submit_many = lambda requests: FakeSlurm.submit_many(slurm, requests)
+    attempt(jobs[0], slurm)
+    states = [Job.objects.get(pk=job.pk).state for job in jobs]
+    assert states == ["pending", "refused", "unknown", "queued"]
+    assert Message.objects.get(key=f"{jobs[3].pk}:2").due_at <= now()
 
 
 # --- looking for what nobody saw ----------------------------------------------------------------------------------

@@ -1,0 +1,141 @@
+"""The submit wrapper given several requests at once. sbatch is a script here; the real one is in test_real_slurm.py."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+WRAPPER = Path(__file__).resolve().parents[3] / "scheduler/clusters/wrappers/submit"
+NOBODY = 65_534
+SBATCH = """#!/bin/sh
+echo "$@" | sed 's/.*--job-name=\\([^ ]*\\).*/\\1/' >> {marks}/begun
+case "$*" in *slow*) sleep 6;; *refused*) echo "sbatch: error: \\"no\\" – không" >&2; exit 1;; esac
+echo 17
+"""
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="takes another user's identity")
+
+
+@pytest.fixture
+def place():
+    place = Path(tempfile.mkdtemp(prefix="wrapper-"))
+    place.chmod(0o755)
+    shutil.copy(WRAPPER, place / "submit")
+    (place / "sbatch").write_text(SBATCH.format(marks=place / "marks"))
+    (place / "sbatch").chmod(0o755)
+    (place / "marks").mkdir()
+    (place / "marks").chmod(0o777)
+    (place / "wrappers.json").write_text(json.dumps({"slurm_conf": "/run/x/slurm.conf", "bin_dir": str(place)}))
+    yield place
+    shutil.rmtree(place)
+
+
+def request(name: str, **changes: object) -> dict[str, object]:
+    return {
+        "key": str(uuid4()),
+        "account": "a",
+        "qos": "q",
+        "partition": "h100",
+        "name": name,
+        "script": "#!/bin/bash\ntrue\n",
+        "nodes": 1,
+        "gpu_type": "h100",
+        "gpus_per_node": 1,
+        "time_limit_s": 60,
+    } | changes
+
+
+def start(place: Path, requests: list[dict[str, object]]) -> subprocess.Popen[str]:
+    """One that does not wait for its answers."""
+    program = subprocess.Popen(
+        [place / "submit"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        user=NOBODY,
+        group=NOBODY,
+        extra_groups=[],
+        env={},
+    )
+    assert program.stdin
+    program.stdin.write(json.dumps(requests))
+    program.stdin.close()
+    return program
+
+
+def run(place: Path, text: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [place / "submit"],
+        input=text,
+        user=NOBODY,
+        group=NOBODY,
+        extra_groups=[],
+        env={},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def answers(place: Path, requests: list[dict[str, object]]) -> list[dict[str, object]]:
+    done = run(place, json.dumps(requests))
+    assert (done.returncode, done.stderr) == (0, "")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def begun(place: Path) -> list[str]:
+    return (place / "marks" / "begun").read_text().split()
+
+
+def test_each_is_answered_in_its_turn(place):
+    three = [request("one"), request("refused"), request("three", nodes=0)]
+    one, refused, invalid = answers(place, three)
+    assert [row["key"] for row in (one, refused, invalid)] == [row["key"] for row in three]
+    assert (one["code"], one["out"], one["error"]) == (0, "17\n", "")
+    assert (refused["code"], refused["error"]) == (1, 'sbatch: error: "no" – không\n')
+    assert (invalid["code"], str(invalid["error"])[:22]) == (64, "saola-submit: request:")
+    assert begun(place) == ["one", "refused"]
+
+
+def test_one_that_takes_too_long_keeps_the_others_from_being_begun(place):
+    slow, late = answers(place, [request("slow"), request("late")])
+    assert (slow["code"], late["code"]) == (0, 65)
+    assert begun(place) == ["slow"]
+
+
+def test_nothing_more_is_begun_once_nobody_listens(place):
+    program = start(place, [request("slow"), request("never"), request("never")])
+    time.sleep(0.5)
+    for pipe in (program.stdout, program.stderr):
+        assert pipe
+        pipe.close()
+    program.wait(20)
+    assert begun(place) == ["slow"]
+
+
+def test_too_many_are_refused(place):
+    done = run(place, json.dumps([request("x") for _ in range(17)]))
+    assert (done.returncode, done.stdout, done.stderr.split(":")[1]) == (64, "", " request")
+
+
+@pytest.mark.parametrize("text", ["[]", "[{}", "[{}]]", "[1]", "[{},]", "[[{}]]"])
+def test_what_is_no_array_of_objects_is_refused(place, text):
+    done = subprocess.run(
+        [place / "submit"],
+        input=text,
+        user=NOBODY,
+        group=NOBODY,
+        extra_groups=[],
+        env={},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 64 or json.loads(done.stdout)["code"] == 64
+    assert not (place / "marks" / "begun").exists()
