@@ -6,8 +6,10 @@ SHELL := /bin/sh
 python := .venv/bin/python
 stack := cd ansible && /usr/bin/python3 -B -m stack --stack $(STACK) $(if $(PORT_BASE),--port-base $(PORT_BASE))
 manage := SAOLA_ENV_FILE=$(CURDIR)/$(STACK)/env/manage.env $(python) manage.py
-# Tests that share the test stack's one Slurm, or kill its processes, come after all others.
-alone := slurm or stack or fault
+# In processes of their own: tests in a browser (its event loop stays in the process), and at last those that share the
+# test stack's one Slurm or kill its processes.
+unit := not (browser or slurm or stack or fault)
+stacked := (slurm or stack or fault) and not browser
 test_env := SAOLA_ENV_FILE=$(CURDIR)/.stack-test/env/manage.env
 
 .PHONY: help run stack stop status reset test check bench soak messages requirements
@@ -38,8 +40,9 @@ reset: ## Remove the stack with its data, users and everything else of it
 test: ## Build the test stack beside a running one, check, and run every test (under 15 minutes)
 	@$(MAKE) --no-print-directory stack STACK=.stack-test
 	@$(MAKE) --no-print-directory check
-	@$(test_env) .venv/bin/pytest -q -m "not ($(alone))" $(PYTEST_ARGS)
-	@$(test_env) .venv/bin/pytest -q -m "$(alone)" --durations=15 $(PYTEST_ARGS)
+	@$(test_env) .venv/bin/pytest -q -m "$(unit)" $(PYTEST_ARGS)
+	@$(test_env) .venv/bin/pytest -q -m browser $(PYTEST_ARGS)
+	@$(test_env) .venv/bin/pytest -q -m "$(stacked)" --durations=15 $(PYTEST_ARGS)
 
 check: .venv/.installed-dev messages ## Lint, types, layers and migrations: what needs no stack (under 60 s)
 	@.venv/bin/ruff check --quiet . && .venv/bin/ruff format --quiet --check .
@@ -57,8 +60,8 @@ bench: ## Measure: one line a figure, `name value unit aim`
 
 soak: ## The same tests at a larger scale, as long as that takes
 	@$(MAKE) --no-print-directory stack STACK=.stack-test
-	@$(test_env) SOAK=1 .venv/bin/pytest -m "not ($(alone))" $(PYTEST_ARGS)
-	@$(test_env) SOAK=1 .venv/bin/pytest -m "$(alone)" $(PYTEST_ARGS)
+	@$(test_env) SOAK=1 .venv/bin/pytest -m "$(unit)" $(PYTEST_ARGS)
+	@$(test_env) SOAK=1 .venv/bin/pytest -m "$(stacked)" $(PYTEST_ARGS)
 
 messages: ## Compile the translations
 	@find . -path './.*' -prune -o -path '*/LC_MESSAGES/*.po' -print | while read -r po; do \

@@ -75,6 +75,9 @@ def step(books: Books, client: int, number: int) -> Step:
 
 
 def client(books: Books, number_of_client: int, acknowledged: Connection) -> None:
+    connection.connect()  # its own, whatever was open when it was forked
+    with connection.cursor() as cursor:
+        cursor.execute("SET application_name = 'ledger client'")
     for number in range(STEPS):
         step(books, number_of_client, number).run()
         acknowledged.send(number)
@@ -108,7 +111,7 @@ def wait_for_orphans() -> None:
         while time.monotonic() < until:
             cursor.execute(
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-                " AND backend_type = 'client backend'"
+                " AND application_name = 'ledger client'"
             )
             if cursor.fetchone() == (0,):
                 return
