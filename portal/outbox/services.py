@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
+from django.core.cache import cache
 from django.db import connection, transaction
 from kombu.exceptions import OperationalError
 
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 BACKOFF_FIRST_S = 1
 BACKOFF_LIMIT_S = 300
+ON_ITS_WAY_S = 5  # a relay that does not begin within this is taken for lost
 _LOCK_SPACE = 0x5A02  # first key of the advisory locks; the second is the message's id, 31 bits of it
 
 
@@ -49,13 +51,33 @@ def message_write(
 
 
 def wake(queue: str) -> None:
-    """Tells the queue's worker that there is work. Lost wake-ups cost seconds, not messages: the beat asks too."""
+    """Tells the queue's worker that there is work. Lost wake-ups cost seconds, not messages: the beat asks too.
+
+    Where a relay is on its way and has not looked yet, it will see this work too: nothing is sent.
+    """
     from portal.outbox.tasks import relay  # noqa: PLC0415  tasks imports this module
 
+    try:
+        if not cache.add(_on_its_way(queue), 1, timeout=ON_ITS_WAY_S):
+            return
+    except Exception as error:  # no cache: then one too many is sent
+        logger.warning("outbox: %s: %s", queue, error)
     try:
         relay.apply_async(args=[queue], queue=queue, retry=False)
     except OperationalError as error:
         logger.warning("outbox: no wake-up for %s: %s", queue, error)
+
+
+def woken(queue: str) -> None:
+    """A relay says that it looks now: work that is committed from here on needs another one."""
+    try:
+        cache.delete(_on_its_way(queue))
+    except Exception as error:  # it ends by itself after ON_ITS_WAY_S
+        logger.warning("outbox: %s: %s", queue, error)
+
+
+def _on_its_way(queue: str) -> str:
+    return f"outbox:on-its-way:{queue}"
 
 
 def backoff_s(attempts: int) -> int:

@@ -16,7 +16,13 @@ from quotas.allocations.models import Allocation
 from scheduler.clusters.models import Cluster
 
 
-@track(exclude=["script", "denied_since", "looked_at"])
+# What never changes, or is said by another field (the allocation names project and cluster), is not copied each time.
+@track(
+    exclude=[
+        *("script", "denied_since", "looked_at", "form_key", "created_at", "origin", "preset", "name"),
+        *("cluster", "project", "person", "unix_account", "cancel_requested_by"),
+    ]
+)
 class Job(models.Model):
     class Origin(models.TextChoices):
         PORTAL = "portal", _("Portal")

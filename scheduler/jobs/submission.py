@@ -6,9 +6,8 @@ Slurm is asked.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -47,6 +46,10 @@ TAKEN_ALONG = 7  # submitted in turn, some 10 ms each: all are over before the l
 RETRY_FIRST_S, RETRY_LIMIT_S = 5, 120  # how long until the next attempt: doubled each time
 # States of a job of which nobody knows whether it is in Slurm.
 IN_DOUBT = (Job.State.SUBMITTING, Job.State.UNKNOWN)
+_BOUND = [
+    *("state", "slurm_job_id", "slurm_submit_at", "reason"),
+    *("bound_at", "updated_at", "denied_since", "looked_at"),
+]
 
 
 def attempt(*, job_id: UUID, number: int, adapter: ClusterAdapter) -> None:
@@ -79,26 +82,26 @@ def attempt(*, job_id: UUID, number: int, adapter: ClusterAdapter) -> None:
 
 def _begin(job_id: UUID, number: int, moment: datetime) -> list[Job]:
     """Marks the job, and others of its researcher that are due, as being submitted. Empty: there is nothing to do."""
-    begun = Job.objects.filter(pk=job_id, state=Job.State.QUEUED, attempts=number - 1).update(**_mark(number, moment))
+    begun = _mark(Job.objects.filter(pk=job_id, state=Job.State.QUEUED, attempts=number - 1), moment)
     if not begun:
         return []  # cancelled meanwhile, or begun before a crash
     job = _with_all().get(pk=job_id)
     return [job, *_others_begin(job, moment)]
 
 
-def _mark(number: int, moment: datetime) -> dict[str, Any]:
-    # Committed before sbatch starts. Whoever finds the job here later knows that it may exist, and looks for it; only
-    # the look-up's "denied" leads back to "queued".
-    return {
-        "state": Job.State.SUBMITTING,
-        "attempts": number,
-        "attempted_at": Coalesce(F("attempted_at"), moment),
-        "last_attempt_at": moment,
-        "denied_since": None,
-        "looked_at": None,
-        "reason": "",
-        "updated_at": moment,
-    }
+def _mark(jobs: QuerySet[Job], moment: datetime) -> int:
+    """Committed before sbatch starts. Whoever finds a job so later knows that it may exist, and looks for it; only the
+    look-up's "denied" leads back to "queued"."""
+    return jobs.update(
+        state=Job.State.SUBMITTING,
+        attempts=F("attempts") + 1,
+        attempted_at=Coalesce(F("attempted_at"), moment),
+        last_attempt_at=moment,
+        denied_since=None,
+        looked_at=None,
+        reason="",
+        updated_at=moment,
+    )
 
 
 def _others_begin(job: Job, moment: datetime) -> list[Job]:
@@ -117,11 +120,12 @@ def _others_begin(job: Job, moment: datetime) -> list[Job]:
         )
         attempts = dict(waiting.values_list("pk", "attempts")[:TAKEN_ALONG])
         taken = [pk for pk, made in attempts.items() if orders[pk][1] == made + 1]
-        for pk in taken:
-            Job.objects.filter(pk=pk).update(**_mark(attempts[pk] + 1, moment))
+        if not taken:
+            return []
+        _mark(Job.objects.filter(pk__in=taken), moment)
         # Their orders are carried out with this one's; should this process die, the look-up takes over.
         Message.objects.filter(pk__in=[orders[pk][0] for pk in taken]).update(delivered_at=moment)
-    return list(_with_all().filter(pk__in=taken).order_by("created_at")) if taken else []
+    return list(_with_all().filter(pk__in=taken).order_by("created_at"))
 
 
 def _with_all() -> QuerySet[Job]:
@@ -154,35 +158,37 @@ def wanted(job: Job) -> Wanted:
 
 def job_bind(job: Job, found: QueueJob | AccountingRecord) -> bool:
     """Binds a job to (number, submit time), once. Returns whether this call did it."""
-    with transaction.atomic():
-        bound = _bind(job, found)
-    return bound
+    return bool(jobs_bind({job.pk: found}))
 
 
-def _bind(job: Job, found: QueueJob | AccountingRecord) -> bool:
+def jobs_bind(found: Mapping[UUID, QueueJob | AccountingRecord]) -> set[UUID]:
+    """Binds jobs in doubt to what Slurm shows of them, in one transaction. Returns those that this call bound."""
     moment = now()
-    state = OF_QUEUE.get(found.state, Job.State.PENDING) if isinstance(found, QueueJob) else Job.State.UNKNOWN
-    job_id = found.job_id if isinstance(found, QueueJob) else found.job_id_raw
-    bound = Job.objects.filter(pk=job.pk, state__in=IN_DOUBT, slurm_job_id__isnull=True).update(
-        state=state,
-        slurm_job_id=job_id,
-        slurm_submit_at=found.submit_at,
-        bound_at=moment,
-        denied_since=None,
-        looked_at=None,
-        reason=reason_shown(found) if isinstance(found, QueueJob) else "",
-        updated_at=moment,
-    )
-    if not bound:
-        return False
-    Run.objects.filter(job=job, job_id_raw__isnull=True, ended_at__isnull=True).update(
-        job_id_raw=job_id, submit_at=found.submit_at, state=state
-    )
-    # The row is ours until the commit: a cancellation asked for before is seen here, a later one sees the number.
-    job.refresh_from_db(fields=["cancel_requested_at", "slurm_job_id", "slurm_submit_at", "state", "bound_at"])
-    if job.cancel_requested_at is not None:
-        cancel_order(job)
-    return True
+    with transaction.atomic():
+        # The rows are ours until the commit: a cancellation asked for before is seen here, a later one sees the number.
+        waiting = Job.objects.select_for_update(no_key=True, of=("self",)).select_related("cluster").defer("script")
+        jobs = list(waiting.filter(pk__in=found, state__in=IN_DOUBT, slurm_job_id__isnull=True))
+        runs = list(Run.objects.filter(job__in=jobs, job_id_raw__isnull=True, ended_at__isnull=True))
+        for job in jobs:
+            line = found[job.pk]
+            if isinstance(line, QueueJob):
+                job.slurm_job_id, job.reason = line.job_id, reason_shown(line)
+                job.state = OF_QUEUE.get(line.state, Job.State.PENDING)
+            else:
+                job.slurm_job_id, job.reason, job.state = line.job_id_raw, "", Job.State.UNKNOWN
+            job.slurm_submit_at = line.submit_at
+            job.bound_at = job.updated_at = moment
+            job.denied_since = job.looked_at = None
+            if job.cancel_requested_at is not None:
+                cancel_order(job)
+        bound = {job.pk: job for job in jobs}
+        for run in runs:
+            job = bound[run.job_id]
+            run.job_id_raw, run.submit_at, run.state = job.slurm_job_id, job.slurm_submit_at, job.state
+        Job.objects.bulk_update(jobs, _BOUND)
+        Run.objects.bulk_update(runs, ["job_id_raw", "submit_at", "state"])
+        faults.reach("before_commit")
+    return set(bound)
 
 
 def reason_shown(line: QueueJob) -> str:
@@ -278,10 +284,7 @@ def _claims_check(claims: dict[int, Job], adapter: ClusterAdapter) -> None:
     for claimed, job in claims.items():
         if claimed not in shown:
             _unknown(job, portal_reason("unconfirmed", claimed=claimed), detail="squeue shows no such job of ours")
-    with transaction.atomic():
-        for number, job in shown.items():
-            _bind(job, lines[number])
-        faults.reach("before_commit")
+    jobs_bind({job.pk: lines[number] for number, job in shown.items()})
     faults.reach("after_commit")
 
 
