@@ -96,28 +96,28 @@ def begun(place: Path) -> list[str]:
 
 def test_each_is_answered_in_its_turn(place):
     three = [request("one"), request("refused"), request("three", nodes=0)]
-    one, refused, invalid = answers(place, three)
-    assert [row["key"] for row in (one, refused, invalid)] == [row["key"] for row in three]
+    by_key = {row["key"]: row for row in answers(place, three)}
+    one, refused, invalid = (by_key[request["key"]] for request in three)
     assert (one["code"], one["out"], one["error"]) == (0, "17\n", "")
     assert (refused["code"], refused["error"]) == (1, 'sbatch: error: "no" – không\n')
     assert (invalid["code"], str(invalid["error"])[:22]) == (64, "saola-submit: request:")
-    assert begun(place) == ["one", "refused"]
+    assert sorted(begun(place)) == ["one", "refused"]
 
 
 def test_one_that_takes_too_long_keeps_the_others_from_being_begun(place):
-    slow, late = answers(place, [request("slow"), request("late")])
-    assert (slow["code"], late["code"]) == (0, 65)
-    assert begun(place) == ["slow"]
+    codes = [row["code"] for row in answers(place, [*(request("slow") for _ in range(3)), request("late")])]
+    assert codes == [0, 0, 65, 0] or codes == [0, 65, 0, 0]
+    assert begun(place) == ["slow"] * 3
 
 
 def test_nothing_more_is_begun_once_nobody_listens(place):
-    program = start(place, [request("slow"), request("never"), request("never")])
+    program = start(place, [*(request("slow") for _ in range(3)), request("never"), request("never")])
     time.sleep(0.5)
     for pipe in (program.stdout, program.stderr):
         assert pipe
         pipe.close()
     program.wait(20)
-    assert begun(place) == ["slow"]
+    assert begun(place) == ["slow"] * 3
 
 
 def test_too_many_are_refused(place):
