@@ -5,10 +5,16 @@ Compose them with `|` and `&`: `reads_everything = is_operator | is_approver | i
 
 import rules
 from django.contrib.auth.models import AnonymousUser
+from django.db.models import QuerySet
 
 from portal.people.models import CentreRole, Membership, Organisation, Project, ProjectMembership, User
 
 Person = User | AnonymousUser
+
+
+def _held(person: Person, roles: QuerySet[Membership] | QuerySet[ProjectMembership]) -> bool:
+    """Whether one of these rows is the person's; never for a stranger or a person who was deactivated."""
+    return isinstance(person, User) and person.is_active and roles.filter(user=person).exists()
 
 
 def centre_roles(person: Person) -> frozenset[str]:
@@ -46,53 +52,33 @@ def reads_everything(person: Person) -> bool:
 
 @rules.predicate
 def manages(person: Person, organisation: Organisation) -> bool:
-    return (
-        isinstance(person, User)
-        and person.is_active
-        and Membership.objects.filter(user=person, organisation=organisation, role=Membership.Role.MANAGER).exists()
-    )
+    return _held(person, organisation.memberships.filter(role=Membership.Role.MANAGER))
 
 
 @rules.predicate
 def manages_any(person: Person) -> bool:
-    return (
-        isinstance(person, User)
-        and person.is_active
-        and Membership.objects.filter(user=person, role=Membership.Role.MANAGER).exists()
-    )
+    return _held(person, Membership.objects.filter(role=Membership.Role.MANAGER))
 
 
 @rules.predicate
 def is_organisation_member(person: Person, organisation: Organisation) -> bool:
-    return (
-        isinstance(person, User)
-        and person.is_active
-        and Membership.objects.filter(user=person, organisation=organisation).exists()
-    )
+    return _held(person, organisation.memberships.all())
 
 
 @rules.predicate
 def is_member(person: Person, project: Project) -> bool:
     """A researcher or principal investigator of the project: one who may run jobs in it."""
-    return (
-        isinstance(person, User)
-        and person.is_active
-        and ProjectMembership.objects.filter(user=person, project=project).exists()
-    )
+    return _held(person, project.memberships.all())
 
 
 @rules.predicate
 def is_pi(person: Person, project: Project) -> bool:
-    return (
-        isinstance(person, User)
-        and person.is_active
-        and ProjectMembership.objects.filter(user=person, project=project, role=ProjectMembership.Role.PI).exists()
-    )
+    return _held(person, project.memberships.filter(role=ProjectMembership.Role.PI))
 
 
 @rules.predicate
 def is_in_a_project(person: Person) -> bool:
-    return isinstance(person, User) and person.is_active and ProjectMembership.objects.filter(user=person).exists()
+    return _held(person, ProjectMembership.objects.all())
 
 
 @rules.predicate
