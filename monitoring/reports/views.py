@@ -45,8 +45,7 @@ def organisation(request: PersonRequest, slug: str) -> HttpResponse:
     found = selectors.organisation_reported(request.user, slug)
     form = _days_form(request)
     if not form.is_valid():
-        context = {"organisation": found, "form": form, "shortcuts": _shortcuts(None)}
-        return render(request, "reports/organisation.html", context, status=BAD_DAYS)
+        return _bad_days(request, found, form)
     usage = selectors.usage_report(found, form.days)
     query = _query(form.days)
     context = {
@@ -71,8 +70,7 @@ def organisation_csv(request: PersonRequest, slug: str) -> HttpResponse:
     found = selectors.organisation_reported(request.user, slug)
     form = _days_form(request)
     if not form.is_valid():
-        context = {"organisation": found, "form": form, "shortcuts": _shortcuts(None)}
-        return render(request, "reports/organisation.html", context, status=BAD_DAYS)
+        return _bad_days(request, found, form)
     usage = selectors.usage_report(found, form.days)
     text = csv_text(spreadsheet_rows(usage, usage_tables(usage, request.GET)))
     response = HttpResponse(text, content_type="text/csv; charset=utf-8")
@@ -125,6 +123,11 @@ def _figures(gpu_type: str, usage: selectors.Usage) -> list[tuple[str, int, str,
             "",
         )
     return [(label, amount, *hints.get(name, ("", ""))) for name, label, amount in balance_figures(balance)]
+
+
+def _bad_days(request: PersonRequest, found: Organisation, form: DaysForm) -> HttpResponse:
+    context = {"organisation": found, "form": form, "shortcuts": _shortcuts(None)}
+    return render(request, "reports/organisation.html", context, status=BAD_DAYS)
 
 
 def _days_form(request: PersonRequest) -> DaysForm:
