@@ -210,7 +210,8 @@ def _allocation(voucher: Voucher, project: Project, cluster: str, starts_on: dat
         project=project,
         cluster=cluster,
         gpu_type=gpu_type,
-        qos=f"{project.slug}-{gpu_type}-{secrets.token_hex(3)}",
+        # Slurm shows every QOS to everybody: the name says of which GPU type it is, and nothing of whose.
+        qos=f"{gpu_type}-{secrets.token_hex(6)}",
         state=Allocation.State.CLOSED if voucher.imported else Allocation.State.ACTIVE,
         starts_on=starts_on,
         ends_on=ends_on,
