@@ -66,7 +66,8 @@ def _quick_and_alone(settings: Settings) -> None:
     from portal.celery import app
 
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    local = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    settings.CACHES = {"default": local, "redis": local}
     settings.METRICS_TOKEN = "the-token-of-the-tests"
     app.conf.broker_url = "memory://localhost"
 

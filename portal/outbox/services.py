@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from django.core.cache import cache
+from django.core.cache import caches
 from django.db import connection, transaction
 from kombu.exceptions import OperationalError
 
@@ -58,7 +58,7 @@ def wake(queue: str) -> None:
     from portal.outbox.tasks import relay  # noqa: PLC0415  tasks imports this module
 
     try:
-        if not cache.add(_on_its_way(queue), 1, timeout=ON_ITS_WAY_S):
+        if not caches["redis"].add(_on_its_way(queue), 1, timeout=ON_ITS_WAY_S):
             return
     except Exception as error:  # no cache: then one too many is sent
         logger.warning("outbox: %s: %s", queue, error)
@@ -71,7 +71,7 @@ def wake(queue: str) -> None:
 def woken(queue: str) -> None:
     """A relay says that it looks now: work that is committed from here on needs another one."""
     try:
-        cache.delete(_on_its_way(queue))
+        caches["redis"].delete(_on_its_way(queue))
     except Exception as error:  # it ends by itself after ON_ITS_WAY_S
         logger.warning("outbox: %s: %s", queue, error)
 

@@ -91,3 +91,13 @@ def page_of(visitor: Visitor, path: str) -> str:
         return visitor.get(path)[1]
     except OSError:
         return ""
+
+
+def test_people_log_in_while_redis_is_away(stack: Stack) -> None:
+    """Frozen, not killed: supervisord would have it back before anyone noticed."""
+    pid = pid_of("redis")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        stack.visitor("ha")
+    finally:
+        os.kill(pid, signal.SIGCONT)

@@ -1,7 +1,7 @@
 from collections.abc import Callable
 
 import pytest
-from django.core.cache import cache
+from django.core.cache import caches
 from django.db import transaction
 from kombu.exceptions import OperationalError
 from pytest_django import DjangoCaptureOnCommitCallbacks
@@ -12,7 +12,7 @@ from portal.outbox.models import Message
 
 @pytest.fixture(autouse=True)
 def _no_relay_on_its_way() -> None:
-    cache.clear()
+    caches["redis"].clear()
 
 
 def write() -> None:
