@@ -1,1 +1,0 @@
-"""The API's common ground: errors, paging, tokens, OpenAPI; it knows no endpoint."""
