@@ -12,10 +12,6 @@ def ledger_unit(gpu_type: str) -> str:
     return f"gpu:{gpu_type}"
 
 
-def gpu_type_of(unit: str) -> str:
-    return unit.removeprefix("gpu:")
-
-
 def gpu_hours_text(gpu_seconds: int, *, up: bool = False) -> str:
     """GPU-hours for a person, in the active language, with two places where needed.
 

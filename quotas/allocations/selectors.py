@@ -6,7 +6,6 @@ What takes a person returns only what that person may see; the rest is for the p
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from uuid import UUID
 
 from django.db.models import BigIntegerField, Case, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
 from django.db.models.functions import Coalesce
@@ -17,7 +16,7 @@ from portal.clock import centre_date, now
 from portal.people.models import Organisation, Project
 from portal.people.rules import Person, is_operator, reads_everything
 from portal.people.selectors import projects_of, projects_visible
-from quotas.allocations.models import Allocation, Refund, Voucher, Withdrawal
+from quotas.allocations.models import Allocation, Refund, Withdrawal
 
 _ZERO = Value(0, output_field=BigIntegerField())
 
@@ -202,15 +201,5 @@ def usable_allocations(person: Person, project: Project, *, on: date | None = No
     return with_balances(rows.select_related("project__organisation", "voucher__programme").order_by("ends_on", "id"))
 
 
-def vouchers_of(organisation: Organisation) -> QuerySet[Voucher]:
-    return Voucher.objects.filter(organisation=organisation).select_related("programme").order_by("-created_at", "-id")
-
-
 def open_withdrawals(allocation: Allocation) -> QuerySet[Withdrawal]:
     return allocation.withdrawals.filter(state__in=[Withdrawal.State.WAITING, Withdrawal.State.REQUESTED])
-
-
-def withdrawal_get(person: Person, pk: UUID) -> Withdrawal:
-    """Raises Http404 where the person may not see its allocation."""
-    rows = Withdrawal.objects.select_related("allocation")
-    return get_object_or_404(rows.filter(allocation__in=allocations_visible(person)), pk=pk)

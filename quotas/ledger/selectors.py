@@ -40,11 +40,6 @@ def balances(account_ids: Iterable[int]) -> dict[int, Balance]:
     return {row[0]: Balance(*row) for row in rows}
 
 
-def transfers_of_account(account_id: int) -> QuerySet[Transfer]:
-    """Everything that names the account on either side, newest booking first."""
-    return Transfer.objects.filter(Q(debit_id=account_id) | Q(credit_id=account_id)).order_by("-booked_at", "id")
-
-
 def transfers_of_batch(batch: UUID) -> QuerySet[Transfer]:
     """What was booked as one. A batch without a name of its own bears its first transfer's id (see the index)."""
     first_or_other = Q(pk=batch, batch=batch) | (Q(batch=batch) & ~Q(batch=F("id")))

@@ -6,7 +6,7 @@ import pytest
 from django.utils.translation import override
 
 from quotas.allocations.errors import AllocationNotOpen, BalanceTooSmall, PoolTooSmall
-from quotas.units import gpu_hours_text, gpu_type_of, ledger_unit
+from quotas.units import gpu_hours_text, ledger_unit
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,6 @@ def test_what_is_free_is_rounded_down_and_what_is_needed_up(gpu_seconds: int, fr
 
 def test_a_unit_names_its_gpu_type() -> None:
     assert ledger_unit("h100") == "gpu:h100"
-    assert gpu_type_of("gpu:h100") == "h100"
 
 
 def test_a_refusal_is_a_sentence_with_its_figures_in_both_languages() -> None:

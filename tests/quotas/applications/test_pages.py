@@ -14,10 +14,10 @@ from django.urls import reverse
 from portal.clock import centre_date, now
 from portal.people.models import Organisation, User
 from quotas.applications.models import Application, Decision
-from quotas.applications.services import application_submit, decision_confirm, decision_reject
+from quotas.applications.services import decision_confirm, decision_reject
 from quotas.programmes.models import Programme
 from tests import factories
-from tests.quotas.applications.conftest import Propose
+from tests.quotas.applications.conftest import Propose, submit
 
 pytestmark = pytest.mark.django_db
 ClientOf = Callable[[User], Client]
@@ -209,18 +209,7 @@ def test_an_award_above_the_budget_at_its_confirmation_says_the_figures(
     second_operator: User,
 ) -> None:
     slow = propose()
-    today = centre_date(now())
-    other = application_submit(
-        person=organisation_manager,
-        organisation=organisation,
-        programme=programme,
-        project_title="Khác",
-        purpose="x",
-        gpu_type="h100",
-        gpu_hours=700,
-        starts_on=today,
-        ends_on=today,
-    )
+    other = submit(organisation_manager, organisation, programme, project_title="Khác", gpu_hours=700)
     decision_confirm(person=second_operator, decision=propose(application=other, awarded_gpu_hours=700))
     response = english(client_of, second_operator).post(
         reverse("applications:confirm", args=[slow.application_id, slow.pk]), follow=True

@@ -1,13 +1,18 @@
 """A cluster as its worker last read it, and a project with 100 H100-hours on it."""
 
+from collections.abc import Iterator
+
 import pytest
+import time_machine
 
 from portal.clock import now
 from portal.people.models import Project, User
 from quotas.allocations.models import Allocation
 from scheduler.clusters.models import Cluster, Partition
-from scheduler.jobs.models import UnixAccountSeen
+from scheduler.jobs.models import Job, UnixAccountSeen
 from tests.quotas import makers
+from tests.scheduler.jobs.fake import FakeSlurm
+from tests.scheduler.jobs.makers import submit
 
 HOUR = makers.HOUR
 
@@ -39,3 +44,20 @@ def submitter(researcher: User, cluster: Cluster) -> User:
     """Minh, whose unix account the cluster's worker has seen."""
     UnixAccountSeen.objects.create(cluster=cluster, name="minh", exists=True, checked_at=now())
     return researcher
+
+
+@pytest.fixture
+def slurm() -> FakeSlurm:
+    return FakeSlurm()
+
+
+@pytest.fixture
+def job(submitter: User, allocation: Allocation) -> Job:
+    return submit(submitter, allocation)
+
+
+@pytest.fixture
+def clock() -> Iterator[time_machine.Coordinates]:
+    """Time stands still until a test moves it."""
+    with time_machine.travel(now(), tick=False) as traveller:
+        yield traveller
