@@ -6,13 +6,15 @@ SHELL := /bin/sh
 python := .venv/bin/python
 stack := cd ansible && /usr/bin/python3 -B -m stack --stack $(STACK) $(if $(PORT_BASE),--port-base $(PORT_BASE))
 manage := SAOLA_ENV_FILE=$(CURDIR)/$(STACK)/env/manage.env $(python) manage.py
-# In processes of their own: tests in a browser (its event loop stays in the process), and at last those that share the
-# test stack's one Slurm or kill its processes.
+# Tests run in groups, each a process with a database of its own. Those of the first three mostly wait (for Slurm, for a
+# browser) and run side by side; the last kills processes of the stack, or needs it to itself, and runs alone.
 unit := not (browser or slurm or stack or fault)
-stacked := (slurm or stack or fault) and not browser
+alone := (stack or fault) and not browser
+slurm := slurm and not (stack or fault)
 test_env := SAOLA_ENV_FILE=$(CURDIR)/.stack-test/env/manage.env
+pytest := .venv/bin/pytest -q -p no:cacheprovider $(PYTEST_ARGS)
 
-.PHONY: help run stack stop status reset test check bench soak messages requirements
+.PHONY: help run stack stop status reset test test-units test-accounts test-jobs test-alone check bench soak messages requirements
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,9 +42,22 @@ reset: ## Remove the stack with its data, users and everything else of it
 test: ## Build the test stack beside a running one, check, and run every test (under 15 minutes)
 	@$(MAKE) --no-print-directory stack STACK=.stack-test
 	@$(MAKE) --no-print-directory check
-	@$(test_env) .venv/bin/pytest -q -m "$(unit)" $(PYTEST_ARGS)
-	@$(test_env) .venv/bin/pytest -q -m browser $(PYTEST_ARGS)
-	@$(test_env) .venv/bin/pytest -q -m "$(stacked)" --durations=15 $(PYTEST_ARGS)
+	@echo "tests: units and browser, accounts in Slurm, jobs in Slurm side by side; each prints when it is done"
+	@$(MAKE) --no-print-directory -j3 -O test-units test-accounts test-jobs
+	@$(MAKE) --no-print-directory test-alone
+
+test-units:
+	@$(test_env) $(pytest) -m "$(unit)"
+	@$(test_env) $(pytest) -m browser  # a process of its own: the browser's event loop stays in it
+
+test-accounts:
+	@$(test_env) TEST_DB_SUFFIX=_accounts $(pytest) -m "$(slurm)" tests/scheduler/accounts
+
+test-jobs:
+	@$(test_env) TEST_DB_SUFFIX=_jobs $(pytest) -m "$(slurm)" --ignore=tests/scheduler/accounts
+
+test-alone:
+	@$(test_env) $(pytest) -m "$(alone)"
 
 check: .venv/.installed-dev messages ## Lint, types, layers and migrations: what needs no stack (under 60 s)
 	@.venv/bin/ruff check --quiet . && .venv/bin/ruff format --quiet --check .
@@ -59,9 +74,7 @@ bench: ## Measure: one line a figure, `name value unit aim`
 	@$(test_env) $(python) -m benchmarks
 
 soak: ## The same tests at a larger scale, as long as that takes
-	@$(MAKE) --no-print-directory stack STACK=.stack-test
-	@$(test_env) SOAK=1 .venv/bin/pytest -m "$(unit)" $(PYTEST_ARGS)
-	@$(test_env) SOAK=1 .venv/bin/pytest -m "$(stacked)" $(PYTEST_ARGS)
+	@SOAK=1 $(MAKE) --no-print-directory test
 
 messages: ## Compile the translations
 	@find . -path './.*' -prune -o -path '*/LC_MESSAGES/*.po' -print | while read -r po; do \
