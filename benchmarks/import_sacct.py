@@ -29,12 +29,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 django.setup()
 
-import psycopg  # noqa: E402
 from django.conf import settings  # noqa: E402
-from django.core.management import call_command  # noqa: E402
-from django.db import connection, connections  # noqa: E402
-from psycopg import sql  # noqa: E402
+from django.db import connections  # noqa: E402
 
+from benchmarks.database import own_database  # noqa: E402
 from portal.clock import now  # noqa: E402
 from scheduler.clusters.models import Cluster  # noqa: E402
 
@@ -90,7 +88,7 @@ def drawn() -> Iterator[Traced]:
         )
 
 
-def dump_write(jobs: list[Traced], path: Path, copies: int) -> dict[str, int]:
+def dump_write(jobs: list[Traced], path: Path, copies: int, accounts: int = ACCOUNTS) -> dict[str, int]:
     """A sacct dump of the jobs, `copies` times one after the other; returns its records and GPU-seconds."""
     submit_at = datetime(2020, 1, 1, tzinfo=UTC)
     number = gpu_seconds = 0
@@ -105,7 +103,7 @@ def dump_write(jobs: list[Traced], path: Path, copies: int) -> dict[str, int]:
             tres = f"billing={max(job.gpus, 1)},cpu={job.cpus},{gpus}mem={job.cpus * 4}G,node={nodes}"
             submit, end = submit_at.strftime("%Y-%m-%dT%H:%M:%S"), end_at.strftime("%Y-%m-%dT%H:%M:%S")
             file.write(
-                f"{number}|{number}|lab{job.user % ACCOUNTS:02}|u{job.user:04}|v100|normal|train {number}|{job.state}|"
+                f"{number}|{number}|lab{job.user % accounts:02}|u{job.user:04}|v100|normal|train {number}|{job.state}|"
                 f"{submit}|{submit}|{end}|{job.run_time_s}|{tres}|{nodes}|0:0\n"
             )
             gpu_seconds += job.gpus * job.run_time_s
@@ -156,7 +154,6 @@ def measure(jobs: list[Traced], copies: int, name: str, database: str, directory
 
 def run(options: argparse.Namespace, database: str) -> None:
     jobs = list(traced(options.trace) if options.trace else drawn())
-    call_command("migrate", verbosity=0)
     with tempfile.TemporaryDirectory() as directory:
         for name, copies in (("once", 1), (f"times_{options.copies}", options.copies)):
             Cluster.objects.create(name=name.replace("_", "-"), title="Bench", created_at=now())
@@ -171,16 +168,8 @@ def main() -> None:
     )
     parser.add_argument("--copies", type=int, default=10, help="a second, larger dump: the trace so many times")
     options = parser.parse_args()
-    given = connection.get_connection_params()
-    name = f"bench_import_{os.getpid()}"
-    with psycopg.connect(**{**given, "autocommit": True}) as server:
-        server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        settings.DATABASES["default"]["NAME"] = connection.settings_dict["NAME"] = name
-        try:
-            run(options, name)
-        finally:
-            connections.close_all()
-            server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with own_database("import") as name:
+        run(options, name)
 
 
 if __name__ == "__main__":
