@@ -132,9 +132,9 @@ def is_file(field: BoundField) -> bool:
 
 @register.inclusion_tag("components/bar.html")
 def bar(*, consumed: int = 0, held: int = 0, free: int = 0, over: int = 0) -> dict[str, object]:
-    """All amounts in GPU-seconds."""
+    """All amounts in GPU-seconds. `over` is the part of `consumed` that no grant covered."""
     parts = [
-        ("consumed", _("Consumed"), consumed),
+        ("consumed", _("Consumed of the grant") if over else _("Consumed"), consumed - over),
         ("held", _("Held"), held),
         ("free", _("Free"), max(free, 0)),
         ("over", _("Overrun"), over),

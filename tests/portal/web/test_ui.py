@@ -64,6 +64,15 @@ def test_a_bars_parts_fill_it() -> None:
     ]
 
 
+def test_a_bar_shows_an_overrun_once() -> None:
+    parts = ui.bar(consumed=30, held=0, free=0, over=10)
+    assert [(part["name"], part["amount"]) for part in parts["segments"] if part["amount"]] == [
+        ("consumed", 20),
+        ("over", 10),
+    ]
+    assert parts["total"] == 30
+
+
 @pytest.mark.parametrize(("name", "letters"), [("Nguyễn Thị Lan", "NL"), ("Ánh", "Á"), ("", "")])
 def test_initials_are_of_the_first_and_the_given_name(name: str, letters: str) -> None:
     assert ui.initials(name) == letters
