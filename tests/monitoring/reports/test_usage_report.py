@@ -171,7 +171,7 @@ def test_the_number_of_queries_does_not_grow(
     for number in range(allocations):
         one = makers.award(project, programme, gpu_seconds=HOUR)
         run_of(one, "2026-06-01 23:30", "2026-06-02 00:30", user=f"person{number}")
-    with django_assert_num_queries(11):  # nine reads, and the savepoint that a test makes of the transaction
+    with django_assert_num_queries(12):  # ten reads, and the savepoint that a test makes of the transaction
         usage = usage_report(organisation, JUNE)
     assert len(usage.by_person) == allocations
 

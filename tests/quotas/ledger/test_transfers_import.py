@@ -1,6 +1,5 @@
 """The bulk path: the same rules, whole or not at all, and quick enough for a centre's history."""
 
-import time
 from collections.abc import Iterator
 from uuid import UUID
 
@@ -10,7 +9,7 @@ from django.db import connection
 from quotas.ledger import errors
 from quotas.ledger.models import Transfer
 from quotas.ledger.services import Entry, transfers_import
-from tests.quotas.ledger.making import BOOKED_AT, Books, assert_adds_up, book, direct, free, hold, post, totals, void
+from tests.quotas.ledger.making import BOOKED_AT, Books, assert_adds_up, book, direct, hold, post, totals, void
 
 
 def load(*rows: Entry, batch: UUID | None = None) -> int:
@@ -109,14 +108,3 @@ def test_reasons_with_tabs_quotes_and_backslashes_arrive_as_they_are(books: Book
 
     assert again.reason == reason
     assert Transfer.objects.get(pk=odd.id).reason == reason
-
-
-def test_ten_thousand_rows_take_two_seconds_at_most(books: Books) -> None:
-    """The aim is 5,000 records/s for a whole sacct import; the ledger's part must be well above it (see bench)."""
-    rows = [direct(books.source, books.pool, 1, id=UUID(int=number + 1)) for number in range(10_000)]
-
-    started = time.monotonic()
-    load(*rows)
-
-    assert time.monotonic() - started < 2
-    assert free(books.pool) == 11_000
