@@ -62,13 +62,13 @@ def number(value: float | None, decimals: int = 0) -> str:
 
 @register.filter
 def gpu_hours(gpu_seconds: int | None) -> str:
-    """GPU-hours without the unit, as short as tells the truth: whole above 1,000, else up to two decimals."""
+    """GPU-hours without the unit, up to two decimals: figures that are said to add up are seen to."""
     if gpu_seconds is None:
         return ""
     hours = gpu_seconds / SECONDS_AN_HOUR
     if gpu_seconds and abs(hours) < 0.005:
         return ("−" if hours < 0 else "") + "<" + number(0.01, 2)
-    decimals = 0 if abs(hours) >= 1000 else 1 if abs(hours) >= 100 else 2
+    decimals = 2
     while decimals and round(hours, decimals) == round(hours, decimals - 1):
         decimals -= 1
     return number(round(hours, decimals), decimals)

@@ -13,13 +13,14 @@ from portal.web.templatetags import ui
         (1, "<0,01"),
         (-1, "−<0,01"),
         (3600 * 1234567, "1.234.567"),
+        (3600 * 1_019 + 3_096, "1.019,86"),
         (3600 * 250 + 1800, "250,5"),
         (87_840, "24,4"),
         (3600 * 7 + 36 * 99, "7,99"),
         (None, ""),
     ],
 )
-def test_gpu_hours_are_as_short_as_tells_the_truth(gpu_seconds: int | None, text: str) -> None:
+def test_gpu_hours_have_two_decimals_at_most(gpu_seconds: int | None, text: str) -> None:
     with translation.override("vi"):
         assert ui.gpu_hours(gpu_seconds) == text
 
