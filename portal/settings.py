@@ -170,7 +170,12 @@ CELERY_TASK_ACKS_LATE = True  # every task here is idempotent: its truth lies in
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 7200}  # above the longest task
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 7200,  # above the longest task
+    # A Redis that hangs is one that is away: nobody's form waits for it. A worker asks for one second at a time.
+    "socket_connect_timeout": 2,
+    "socket_timeout": 5,
+}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # Redis may be away for any time
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.2}

@@ -93,11 +93,14 @@ def page_of(visitor: Visitor, path: str) -> str:
         return ""
 
 
-def test_people_log_in_while_redis_is_away(stack: Stack) -> None:
+def test_people_log_in_and_submit_while_redis_hangs(stack: Stack) -> None:
     """Frozen, not killed: supervisord would have it back before anyone noticed."""
     pid = pid_of("redis")
     os.kill(pid, signal.SIGSTOP)
     try:
-        stack.visitor("ha")
+        visitor = stack.visitor("long")
+        path = submit(visitor)
     finally:
         os.kill(pid, signal.SIGCONT)
+    visitor.cookies["django_language"] = "en"
+    assert wait_for(lambda: "Completed" in page_of(visitor, path), JOB_ENDS_S), f"no end after Redis hung: {path}"
