@@ -36,6 +36,7 @@ INSTALLED_APPS = [
     "portal.outbox",
     "portal.web",
     "quotas.ledger",
+    "quotas.proposals",
     "quotas.programmes",
     "quotas.allocations",
     "quotas.applications",

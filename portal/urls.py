@@ -7,6 +7,7 @@ urlpatterns = [
     path("", include("portal.web.urls")),
     path("", include("portal.people.urls")),
     path("audit/", include("portal.audit.urls")),
+    path("proposals/", include("quotas.proposals.urls")),
     path("programmes/", include("quotas.programmes.urls")),
     path("applications/", include("quotas.applications.urls")),
     path("allocations/", include("quotas.allocations.urls")),

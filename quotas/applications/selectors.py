@@ -10,9 +10,10 @@ from portal.people.models import Organisation, Project, User
 from portal.people.rules import Person, is_operator, manages, reads_everything
 from portal.people.selectors import organisations_managed
 from quotas.applications.models import Application, Decision
-from quotas.applications.rules import has_conflict, may_confirm
+from quotas.applications.rules import may_confirm
 from quotas.programmes.models import ProgrammePool
 from quotas.programmes.selectors import programmes_open
+from quotas.proposals.rules import has_conflict
 
 State = Application.State
 WAITING = (State.SUBMITTED, State.PROPOSED)

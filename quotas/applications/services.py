@@ -30,10 +30,11 @@ from quotas.applications.errors import (
     WrongState,
 )
 from quotas.applications.models import Application, Decision
-from quotas.applications.rules import has_conflict, may_confirm
-from quotas.applications.texts import is_plain_name, is_plain_text
+from quotas.applications.rules import may_confirm
 from quotas.programmes.models import Programme
 from quotas.programmes.selectors import pool_free_gpu_seconds
+from quotas.proposals.rules import has_conflict
+from quotas.texts import is_plain_name, is_plain_text
 from quotas.units import SECONDS_PER_HOUR
 
 State = Application.State

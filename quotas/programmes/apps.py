@@ -7,9 +7,11 @@ class ProgrammesConfig(AppConfig):
     label = "programmes"
 
     def ready(self) -> None:
-        from portal.people.rules import reads_everything  # noqa: PLC0415  models must be ready first
+        from portal.people.rules import manages_any, reads_everything  # noqa: PLC0415  models must be ready first
         from portal.web.registry import navigation  # noqa: PLC0415
+        from quotas.programmes import kinds  # noqa: PLC0415
 
+        kinds.register()
         navigation.register(
-            "programmes:list", label=_("Programmes"), icon="coins", order=55, section="centre", show=reads_everything
+            "programmes:list", label=_("Programmes"), icon="coins", order=28, show=manages_any | reads_everything
         )

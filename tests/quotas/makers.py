@@ -1,9 +1,10 @@
 """Explicit makers for quotas: a programme, an award, a job's life in GPU-seconds. All through the services."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID, uuid5
 
-from portal.people.models import Project
+from portal.clock import centre_date, now
+from portal.people.models import CentreRole, Project, User
 from quotas.allocations.models import Allocation
 from quotas.allocations.selectors import AllocationBalance, allocation_balances, allocation_limits
 from quotas.allocations.services import (
@@ -16,12 +17,25 @@ from quotas.allocations.services import (
     voucher_award,
 )
 from quotas.ledger.models import Transfer
-from quotas.programmes.models import Programme
-from quotas.programmes.services import programme_create
+from quotas.programmes.models import Call, Programme, Tariff
+from quotas.programmes.services import (
+    CriterionGiven,
+    call_create,
+    criteria_set,
+    programme_create,
+    questions_publish,
+    tariff_propose,
+)
+from quotas.programmes.terms import Terms
+from quotas.proposals.models import Proposal
+from quotas.proposals.services import proposal_approve
+from tests import factories
 
 HOUR = 3_600
 NOON = datetime(2026, 6, 1, 5, 0, tzinfo=UTC)  # 12:00 in Ho Chi Minh City
 STARTS, ENDS = date(2026, 1, 1), date(2099, 12, 31)
+# The state pays all for public bodies, half for a small firm.
+SHARES = {"startup": 8_000, "sme": 5_000, "university": 10_000, "institute": 10_000, "public_body": 10_000}
 _NAMES = UUID("7d9c6a52-4c8f-4f7f-9d0e-0f5a3c1b2e11")
 
 
@@ -30,7 +44,14 @@ def named(name: str) -> UUID:
     return uuid5(_NAMES, name)
 
 
-def programme(slug: str = "natif-2026", *, h100_hours: int = 1_000, h200_hours: int = 0) -> Programme:
+def programme(
+    slug: str = "natif-2026",
+    *,
+    h100_hours: int = 1_000,
+    h200_hours: int = 0,
+    vnd: int = 0,
+    terms: Terms | None = None,
+) -> Programme:
     budgets = {"h100": h100_hours * HOUR, "h200": h200_hours * HOUR}
     return programme_create(
         name=f"Programme {slug}",
@@ -38,8 +59,84 @@ def programme(slug: str = "natif-2026", *, h100_hours: int = 1_000, h200_hours: 
         starts_on=STARTS,
         ends_on=ENDS,
         budgets={gpu_type: amount for gpu_type, amount in budgets.items() if amount},
+        budget_vnd=vnd,
+        terms=terms or Terms(shares=SHARES),
         actor="test",
     )
+
+
+def decider(name: str = "a") -> User:
+    """A person of the centre who may propose and approve, made on the first call."""
+    email = f"decider-{name}@centre.example"
+    return User.objects.filter(email=email).first() or factories.person(
+        email, f"Decider {name}", centre_roles=(CentreRole.Role.OPERATOR, CentreRole.Role.APPROVER)
+    )
+
+
+def approved(proposal: Proposal) -> Proposal:
+    """The proposal after as many other people as it needs have approved it."""
+    for name in ("b", "c")[: proposal.approvals_needed]:
+        proposal = proposal_approve(proposal=proposal, person=decider(name))
+    return proposal
+
+
+def tariff(gpu_type: str = "h100", vnd_per_gpu_hour: int = 60_000, *, valid_from: date | None = None) -> Tariff:
+    """A tariff that two people decided, from today on unless told otherwise (only the first of a type may)."""
+    proposal = approved(
+        tariff_propose(
+            gpu_type=gpu_type,
+            vnd_per_gpu_hour=vnd_per_gpu_hour,
+            valid_from=valid_from or centre_date(now()),
+            reason="test",
+            person=decider("a"),
+        )
+    )
+    return Tariff.objects.get(proposal=proposal)
+
+
+QUESTIONS = [
+    {"key": "q1", "label_vi": "Mô tả dữ liệu", "label_en": "Describe the data", "kind": "text", "max": 500},
+    {"key": "q2", "label_vi": "Số người", "label_en": "People", "kind": "number", "required": False, "max": 1_000},
+    {
+        "key": "q3",
+        "label_vi": "Giai đoạn",
+        "label_en": "Stage",
+        "kind": "choice",
+        "choices": [
+            {"value": "idea", "label_vi": "Ý tưởng", "label_en": "Idea"},
+            {"value": "product", "label_vi": "Sản phẩm", "label_en": "Product"},
+        ],
+    },
+    {"key": "q4", "label_vi": "Kế hoạch (PDF)", "label_en": "Plan (PDF)", "kind": "file", "required": False},
+]
+CRITERIA = [
+    CriterionGiven("merit", "Giá trị khoa học", "Scientific merit", 3, 5),
+    CriterionGiven("impact", "Tác động", "Impact", 2, 5),
+    CriterionGiven("team", "Năng lực nhóm", "Team", 1, 5),
+]
+
+
+def call(
+    of: Programme,
+    slug: str = "dot-1",
+    *,
+    opens_at: datetime | None = None,
+    closes_at: datetime | None = None,
+    reviews_needed: int = 2,
+) -> Call:
+    """An open call with one question of each kind and three criteria, for thirty days unless told otherwise."""
+    made = call_create(
+        programme=of,
+        title=f"Đợt {slug}",
+        slug=slug,
+        opens_at=opens_at or now(),
+        closes_at=closes_at or now() + timedelta(days=30),
+        reviews_needed=reviews_needed,
+        actor="test",
+    )
+    questions_publish(call=made, questions=QUESTIONS, actor="test")
+    criteria_set(call=made, criteria=CRITERIA, actor="test")
+    return made
 
 
 def award(

@@ -1,0 +1,1 @@
+"""What several people decide: proposals, approvals, conflicts of interest."""

@@ -1,0 +1,74 @@
+"""What can be refused about proposals. `field` names the form field that the message belongs beside; `str(error)` is a
+sentence for a person."""
+
+from django.db import IntegrityError
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+
+class ProposalError(Exception):
+    """A rule of proposals refused it. Nothing was written."""
+
+    message: str | Promise = ""
+
+    def __init__(self, message: str | Promise = "", *, field: str = "") -> None:
+        super().__init__()
+        self.message = message or self.message
+        self.field = field
+
+    def __str__(self) -> str:
+        return str(self.message)
+
+
+class Invalid(ProposalError):
+    """A value that no proposal may have."""
+
+
+class NotAllowed(ProposalError):
+    message = _("Your roles do not include this part of the decision.")
+
+
+class ConflictOfInterest(ProposalError):
+    message = _("You are bound to the organisation that this is about, so other people decide.")
+
+
+class SamePerson(ProposalError):
+    """The database refused it: one person in two parts of one proposal."""
+
+    message = _("You proposed this yourself. Another person must approve it.")
+
+
+class WrongState(ProposalError):
+    """Somebody was first."""
+
+    def __init__(self, state: str | Promise) -> None:
+        super().__init__(_("This cannot be done any more: the proposal is now “%(state)s”.") % {"state": state})
+
+
+class CannotBeCarriedOut(ProposalError):
+    """What the proposal asks for is refused by the rules of what it changes. The approval was not kept."""
+
+
+class Undecided(ProposalError):
+    """The database refused it: carried out with fewer approvals than needed."""
+
+    message = _("Not enough people have approved this.")
+
+
+_APPROVED_ALREADY = _("You have approved this already. Another person must approve it too.")
+_PROPOSER_BOUND = _("Somebody who decided this has since been bound to the organisation. Send it back.")
+
+
+def error_from(error: IntegrityError, state: str | Promise = "") -> ProposalError | None:
+    """The typed error for a broken constraint of ours, or None where it is none."""
+    name = getattr(getattr(error.__cause__, "diag", None), "constraint_name", None) or ""
+    known: dict[str, ProposalError] = {
+        "approval_another_person": SamePerson(),
+        "approval_once_a_person": SamePerson(_APPROVED_ALREADY),
+        "approval_conflict_of_interest": ConflictOfInterest(),
+        "approval_while_waiting": WrongState(state),
+        "proposal_closed": WrongState(state),
+        "proposal_approvals": Undecided(),
+        "proposal_conflict_of_interest": ConflictOfInterest(_PROPOSER_BOUND),
+    }
+    return known.get(name)
