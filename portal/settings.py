@@ -40,6 +40,7 @@ INSTALLED_APPS = [
     "quotas.programmes",
     "quotas.allocations",
     "quotas.applications",
+    "quotas.reviews",
     "scheduler.clusters",
     "scheduler.accounts",
     "scheduler.jobs",

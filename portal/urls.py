@@ -10,6 +10,7 @@ urlpatterns = [
     path("proposals/", include("quotas.proposals.urls")),
     path("programmes/", include("quotas.programmes.urls")),
     path("applications/", include("quotas.applications.urls")),
+    path("reviews/", include("quotas.reviews.urls")),
     path("allocations/", include("quotas.allocations.urls")),
     path("clusters/", include("scheduler.accounts.urls")),
     path("jobs/", include("scheduler.jobs.urls")),

@@ -18,7 +18,8 @@ from portal.clock import centre_date, now
 from portal.people.models import ProjectMembership
 from portal.people.services import project_member_add
 from quotas.allocations.models import Allocation
-from quotas.applications.services import application_submit, decision_confirm, decision_propose
+from quotas.applications.services import application_submit
+from quotas.reviews.services import decision_confirm, decision_propose
 from scheduler.accounts.services import plan_make
 from scheduler.clusters.adapters import adapter_for
 from scheduler.clusters.models import Cluster, Snapshot

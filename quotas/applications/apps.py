@@ -10,19 +10,11 @@ class ApplicationsConfig(AppConfig):
         from portal.people.rules import manages_any, reads_everything  # noqa: PLC0415  models must be ready first
         from portal.web.registry import home_cards, navigation  # noqa: PLC0415
 
-        home_cards.register("applications:card", order=10, wide=True, show=manages_any | reads_everything)
+        home_cards.register("applications:card", order=11, wide=True, show=manages_any)
         navigation.register(
             "applications:list",
             label=_("Applications"),
             icon="file-text",
             order=30,
             show=manages_any | reads_everything,
-        )
-        navigation.register(
-            "applications:queue",
-            label=_("To decide"),
-            icon="gavel",
-            order=50,
-            section="centre",
-            show=reads_everything,
         )

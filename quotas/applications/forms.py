@@ -3,12 +3,10 @@
 from typing import Any, cast
 
 from django import forms
-from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
-from portal.people.models import Organisation, Project, User
-from quotas.applications.models import Application, Decision
-from quotas.applications.selectors import gpu_types_open, organisations_that_can_apply, projects_for_award
+from portal.people.models import Organisation, User
+from quotas.applications.selectors import gpu_types_open, organisations_that_can_apply
 from quotas.programmes.models import Programme
 from quotas.programmes.selectors import programmes_open
 
@@ -46,39 +44,3 @@ class ApplicationForm(forms.Form):
         cast(forms.ModelChoiceField, self.fields["organisation"]).queryset = organisations_that_can_apply(person)
         cast(forms.ModelChoiceField, self.fields["programme"]).queryset = programmes_open()
         cast(forms.ChoiceField, self.fields["gpu_type"]).choices = [(name, name.upper()) for name in gpu_types_open()]
-
-
-class ProposalForm(forms.Form):
-    outcome = forms.ChoiceField(
-        label=_("Decision"), choices=Decision.Outcome.choices, initial=Decision.Outcome.AWARD, widget=forms.RadioSelect
-    )
-    awarded_gpu_hours = forms.IntegerField(
-        label=_("GPU-hours awarded"), widget=forms.NumberInput(attrs={"inputmode": "numeric"})
-    )
-    cluster = forms.ChoiceField(label=_("Cluster"))
-    project = forms.ModelChoiceField(
-        Project.objects.none(), label=_("Project"), required=False, empty_label=_("A new project")
-    )
-    reason = forms.CharField(
-        label=_("Reason"),
-        max_length=4_000,
-        widget=forms.Textarea(attrs={"rows": 4}),
-        help_text=_("The applicant reads it once the decision is confirmed."),
-    )
-
-    def __init__(self, *args: Any, application: Application, **options: Any) -> None:
-        options.setdefault("initial", {"awarded_gpu_hours": application.gpu_hours})
-        super().__init__(*args, **options)
-        cast(forms.ModelChoiceField, self.fields["project"]).queryset = projects_for_award(application)
-        cast(forms.ChoiceField, self.fields["cluster"]).choices = [(name, name) for name in settings.CLUSTERS]
-        if self.data.get("outcome") == Decision.Outcome.REFUSAL:
-            self.fields["awarded_gpu_hours"].required = self.fields["cluster"].required = False
-
-    def clean_awarded_gpu_hours(self) -> int:
-        return self.cleaned_data["awarded_gpu_hours"] or 0
-
-
-class SendBackForm(forms.Form):
-    reason = forms.CharField(
-        label=_("What is to be changed"), max_length=4_000, widget=forms.Textarea(attrs={"rows": 3})
-    )

@@ -11,14 +11,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from portal.clock import centre_date, now
-from portal.people.rules import manages_any, reads_everything
+from portal.people.rules import manages_any
 from portal.web.requests import PersonRequest
-from quotas.allocations.errors import QuotaError
 from quotas.applications import selectors, services
 from quotas.applications.errors import ApplicationError
-from quotas.applications.forms import ApplicationForm, ProposalForm, SendBackForm
-from quotas.applications.models import Application, Decision
-from quotas.programmes.selectors import pool_balances
+from quotas.applications.forms import ApplicationForm
+from quotas.applications.models import Application
+from quotas.applications.registry import application_cards
 
 ROWS_A_PAGE = 50
 CARD_ROWS = 5
@@ -58,7 +57,13 @@ def submit(request: PersonRequest) -> HttpResponse:
 @require_safe
 @login_required
 def detail(request: PersonRequest, pk: int) -> HttpResponse:
-    return _page(request, selectors.application_get(request.user, pk))
+    application = selectors.application_get(request.user, pk)
+    context = {
+        "application": application,
+        "may_withdraw": selectors.may_withdraw(request.user, application),
+        "cards": application_cards.place(request.user, pk),
+    }
+    return render(request, "applications/detail.html", context)
 
 
 @require_POST
@@ -74,97 +79,16 @@ def withdraw(request: PersonRequest, pk: int) -> HttpResponse:
     return redirect("applications:detail", pk)
 
 
-@require_POST
-@login_required
-def propose(request: PersonRequest, pk: int) -> HttpResponse:
-    application = selectors.application_get_proposable(request.user, pk)
-    form = ProposalForm(request.POST, application=application)
-    if _done(
-        form,
-        lambda: services.decision_propose(person=request.user, application=application, **form.cleaned_data),
-    ):
-        messages.success(request, _("The decision was proposed. Another person must confirm it."))
-        return redirect("applications:detail", pk)
-    application.refresh_from_db()
-    return _page(request, application, proposal=form, status=422)
-
-
-@require_POST
-@login_required
-def confirm(request: PersonRequest, pk: int, decision_pk: int) -> HttpResponse:
-    decision = selectors.decision_get_confirmable(request.user, pk, decision_pk)
-    try:
-        services.decision_confirm(person=request.user, decision=decision)
-    except (ApplicationError, QuotaError) as error:
-        messages.error(request, str(error))
-    else:
-        messages.success(request, _("The decision is confirmed. The applicant is told by mail."))
-    return redirect("applications:detail", pk)
-
-
-@require_POST
-@login_required
-def send_back(request: PersonRequest, pk: int, decision_pk: int) -> HttpResponse:
-    decision = selectors.decision_get_confirmable(request.user, pk, decision_pk)
-    form = SendBackForm(request.POST)
-    if _done(
-        form,
-        lambda: services.decision_reject(person=request.user, decision=decision, reason=form.cleaned_data["reason"]),
-    ):
-        messages.success(request, _("The proposal was sent back."))
-        return redirect("applications:detail", pk)
-    return _page(request, selectors.application_get(request.user, pk), send_back=form, status=422)
-
-
-@require_safe
-@login_required
-def queue(request: PersonRequest) -> HttpResponse:
-    """What waits for a decision, for those who run the centre."""
-    page = Paginator(selectors.decision_queue(request.user), ROWS_A_PAGE).get_page(request.GET.get("page"))
-    return render(request, "applications/queue.html", {"page": page, "balances": pool_balances()})
-
-
 @require_safe
 @login_required
 def card(request: PersonRequest) -> HttpResponse:
-    """On the home page: what waits for the centre's people, or a manager's own applications."""
-    if reads_everything(request.user):
-        waiting = selectors.decision_queue(request.user)
-        context = {"rows": waiting[:CARD_ROWS], "count": waiting.count()}
-        return render(request, "applications/queue_card.html", context)
+    """On the home page: a manager's own applications."""
     if not manages_any(request.user):
         return HttpResponse(status=204)
     return render(request, "applications/card.html", {"rows": selectors.application_list(request.user)[:CARD_ROWS]})
 
 
 # --- parts --------------------------------------------------------------------------------------------------------
-
-
-def _page(
-    request: PersonRequest,
-    application: Application,
-    *,
-    proposal: ProposalForm | None = None,
-    send_back: SendBackForm | None = None,
-    status: int = 200,
-) -> HttpResponse:
-    decisions = selectors.decisions_of(application)
-    verbs = selectors.verbs_of(request.user, application, decisions)
-    context = {
-        "application": application,
-        "decisions": decisions,
-        "standing": next((one for one in decisions if one.sent_back_at is None), None),
-        "verbs": verbs,
-        "is_own_proposal": any(one.proposed_by_id == request.user.pk and _waits(one) for one in decisions),
-        "proposal": proposal or ProposalForm(application=application) if verbs.propose else None,
-        "send_back": send_back or SendBackForm() if verbs.send_back else None,
-        "pools": pool_balances(application.programme) if reads_everything(request.user) else [],
-    }
-    return render(request, "applications/detail.html", context, status=status)
-
-
-def _waits(decision: Decision) -> bool:
-    return decision.confirmed_at is None and decision.sent_back_at is None
 
 
 def _done(form: forms.Form, service: Callable[[], object]) -> bool:
@@ -175,8 +99,5 @@ def _done(form: forms.Form, service: Callable[[], object]) -> bool:
         service()
     except ApplicationError as error:
         form.add_error(error.field if error.field in form.fields else None, str(error))
-        return False
-    except QuotaError as error:  # the programme's budget
-        form.add_error("awarded_gpu_hours" if "awarded_gpu_hours" in form.fields else None, str(error))
         return False
     return True

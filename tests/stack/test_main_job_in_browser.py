@@ -74,7 +74,7 @@ def test_the_main_job_in_the_browser(desk: Desk) -> None:
     assert application, mai.url
 
     oanh = desk("oanh")
-    oanh.goto("/applications/queue/")
+    oanh.goto("/reviews/queue/")
     accessible(oanh)
     oanh.get_by_role("link", name=TITLE).first.click()
     oanh.locator("textarea[name=reason]").fill("Sản phẩm ưu tiên, kế hoạch rõ.")
@@ -84,7 +84,7 @@ def test_the_main_job_in_the_browser(desk: Desk) -> None:
     expect(oanh.get_by_role("button", name="Confirm", exact=True)).to_have_count(0)
 
     quan = desk("quan")
-    quan.goto(application.group())
+    quan.goto(f"/reviews/applications/{application.group(1)}/")
     quan.get_by_role("button", name="Confirm", exact=True).click()
     quan.get_by_role("button", name="Confirm the decision").click()
     expect(quan.get_by_text("Confirmed").first).to_be_visible()

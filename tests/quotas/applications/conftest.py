@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -6,8 +5,8 @@ import pytest
 
 from portal.clock import centre_date, now
 from portal.people.models import Organisation, User
-from quotas.applications.models import Application, Decision
-from quotas.applications.services import application_submit, decision_propose
+from quotas.applications.models import Application
+from quotas.applications.services import application_submit
 from quotas.programmes.models import Programme
 from tests.quotas import makers
 
@@ -43,24 +42,3 @@ def application(organisation: Organisation, organisation_manager: User, programm
         gpu_hours=500,
         ends_on=centre_date(now()) + timedelta(days=364),
     )
-
-
-Propose = Callable[..., Decision]
-
-
-@pytest.fixture
-def propose(application: Application, operator: User) -> Propose:
-    """An (operator) proposes to award 400 of the 500 hours, unless told otherwise."""
-
-    def make(**changes: object) -> Decision:
-        wanted: dict[str, object] = {
-            "person": operator,
-            "application": application,
-            "outcome": "award",
-            "awarded_gpu_hours": 400,
-            "cluster": "local",
-            "reason": "Đúng sản phẩm ưu tiên.",
-        }
-        return decision_propose(**{**wanted, **changes})  # type: ignore[arg-type]
-
-    return make

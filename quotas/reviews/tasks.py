@@ -7,10 +7,10 @@ from django.utils.translation import gettext as _
 
 from portal.outbox.models import Message
 from portal.outbox.registry import handler
-from quotas.applications.models import Decision
+from quotas.reviews.models import Decision
 
 
-@handler("applications.decided")
+@handler("reviews.decided")
 def decided_send(message: Message) -> None:
     """Tells the applicant what was decided and why, in the applicant's language."""
     decision = Decision.objects.select_related("application__applicant", "application__programme").get(
@@ -24,5 +24,5 @@ def decided_send(message: Message) -> None:
         else:
             subject = _("Your application was refused: %(title)s") % {"title": application.project_title}
         context = {"decision": decision, "application": application, "address": address}
-        text = render_to_string("applications/mail/decided.txt", context)
+        text = render_to_string("reviews/mail/decided.txt", context)
         send_mail(subject, text, None, [application.applicant.email])

@@ -15,19 +15,18 @@ from portal.people.services import centre_role_grant, language_set, membership_r
 from quotas.allocations.errors import PoolTooSmall
 from quotas.allocations.models import Allocation, Voucher
 from quotas.allocations.selectors import allocation_balances
-from quotas.applications import errors
-from quotas.applications.models import Application, Decision
-from quotas.applications.services import (
-    application_withdraw,
-    decision_confirm,
-    decision_propose,
-    decision_reject,
-)
+from quotas.applications.errors import Invalid, NotManager, WrongState
+from quotas.applications.models import Application
+from quotas.applications.services import application_withdraw
 from quotas.programmes.models import Programme
 from quotas.programmes.selectors import pool_balances
+from quotas.reviews import errors
+from quotas.reviews.models import Decision
+from quotas.reviews.services import decision_confirm, decision_propose, decision_reject
 from tests import factories
-from tests.quotas.applications.conftest import Propose, submit
+from tests.quotas.applications.conftest import submit
 from tests.quotas.makers import HOUR
+from tests.quotas.reviews.conftest import Propose
 
 pytestmark = pytest.mark.django_db
 
@@ -93,7 +92,7 @@ def test_an_award_can_go_to_an_existing_project(
 
 
 def test_an_award_cannot_go_to_a_project_of_another_organisation(propose: Propose, other_project: Project) -> None:
-    with pytest.raises(errors.Invalid) as refused:
+    with pytest.raises(Invalid) as refused:
         propose(project=other_project)
     assert refused.value.field == "project"
 
@@ -103,12 +102,12 @@ def test_a_refusal_makes_nothing(propose: Propose, second_operator: User) -> Non
     assert decision.application.state == "refused"
     assert (decision.awarded_gpu_seconds, decision.voucher, decision.allocation) == (0, None, None)
     assert not Voucher.objects.exists()
-    assert Message.objects.filter(topic="applications.decided").count() == 1
+    assert Message.objects.filter(topic="reviews.decided").count() == 1
 
 
 @pytest.mark.parametrize("hours", [0, -1, 501])
 def test_no_more_is_awarded_than_was_asked_for(propose: Propose, hours: int) -> None:
-    with pytest.raises(errors.Invalid) as refused:
+    with pytest.raises(Invalid) as refused:
         propose(awarded_gpu_hours=hours)
     assert refused.value.field == "awarded_gpu_hours"
     assert not Decision.objects.exists()
@@ -142,7 +141,7 @@ def test_the_database_itself_refuses_one_person_twice(propose: Propose) -> None:
         connection.cursor() as cursor,
     ):
         cursor.execute(
-            "UPDATE applications_decision SET confirmed_by_id = proposed_by_id, confirmed_at = now() WHERE id = %s",
+            "UPDATE reviews_decision SET confirmed_by_id = proposed_by_id, confirmed_at = now() WHERE id = %s",
             [decision.pk],
         )
 
@@ -269,7 +268,7 @@ def test_a_decision_that_was_sent_back_cannot_be_confirmed(propose: Propose, sec
     stale = propose()
     decision_reject(person=second_operator, decision=stale, reason="no")
     propose(application=Application.objects.get(), awarded_gpu_hours=1)
-    with pytest.raises(errors.WrongState):
+    with pytest.raises(WrongState):
         decision_confirm(person=second_operator, decision=stale)
     assert not Allocation.objects.exists()
 
@@ -277,7 +276,7 @@ def test_a_decision_that_was_sent_back_cannot_be_confirmed(propose: Propose, sec
 def test_a_decision_is_confirmed_once(propose: Propose, second_operator: User, approver: User) -> None:
     decision = propose()
     decision_confirm(person=second_operator, decision=decision)
-    with pytest.raises(errors.WrongState):
+    with pytest.raises(WrongState):
         decision_confirm(person=approver, decision=decision)
     assert Voucher.objects.count() == 1
 
@@ -289,7 +288,7 @@ def test_two_who_confirm_at_once_make_one_award(propose: Propose, second_operato
     def confirm(person: User) -> str:
         try:
             decision_confirm(person=person, decision=Decision.objects.get(pk=decision.pk))
-        except errors.WrongState:
+        except WrongState:
             return "too late"
         finally:
             connection.close()
@@ -302,7 +301,7 @@ def test_two_who_confirm_at_once_make_one_award(propose: Propose, second_operato
 
 def test_an_application_is_proposed_once(propose: Propose, second_operator: User) -> None:
     propose()
-    with pytest.raises(errors.WrongState):
+    with pytest.raises(WrongState):
         propose(person=second_operator)
 
 
@@ -311,9 +310,9 @@ def test_a_withdrawn_application_cannot_be_decided(
 ) -> None:
     decision = propose()
     application_withdraw(person=organisation_manager, application=application)
-    with pytest.raises(errors.WrongState):
+    with pytest.raises(WrongState):
         decision_confirm(person=second_operator, decision=decision)
-    with pytest.raises(errors.WrongState):
+    with pytest.raises(WrongState):
         propose()
 
 
@@ -321,13 +320,13 @@ def test_an_awarded_application_cannot_be_withdrawn(
     propose: Propose, application: Application, organisation_manager: User, second_operator: User
 ) -> None:
     decision_confirm(person=second_operator, decision=propose())
-    with pytest.raises(errors.WrongState):
+    with pytest.raises(WrongState):
         application_withdraw(person=organisation_manager, application=application)
 
 
 def test_only_its_organisations_managers_withdraw_it(application: Application, outsider: User, operator: User) -> None:
     for person in (outsider, operator):
-        with pytest.raises(errors.NotManager):
+        with pytest.raises(NotManager):
             application_withdraw(person=person, application=application)
 
 
