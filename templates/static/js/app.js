@@ -47,6 +47,12 @@
     if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
   });
 
+  // The language switch comes back to the address as it is by now: htmx may have changed it.
+  document.addEventListener("submit", (event) => {
+    const next = event.target.querySelector('.lang') && event.target.elements.next;
+    if (next) next.value = location.pathname + location.search;
+  });
+
   // A form is sent once: a second click waits for the first.
   document.addEventListener("submit", (event) => {
     const form = event.target;
