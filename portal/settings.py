@@ -37,6 +37,7 @@ INSTALLED_APPS = [
     "portal.web",
     "quotas.ledger",
     "quotas.proposals",
+    "quotas.estimator",
     "quotas.programmes",
     "quotas.allocations",
     "quotas.applications",
@@ -160,6 +161,7 @@ TIME_ZONE = "UTC"  # what the database session and Slurm's commands speak
 CENTRE_TIME_ZONE = env("CENTRE_TIME_ZONE", default="Asia/Ho_Chi_Minh")  # what a person and a report speak
 
 # --- workers ------------------------------------------------------------------------------------------------------
+CENTRE_GPUS = env.int("CENTRE_GPUS", 10_240)  # in all clusters; estimates speak of shares of it
 CLUSTERS = env.list("CLUSTERS", default=["local"])
 CLUSTER_CYCLE_S = env.int("CLUSTER_CYCLE_S", 30)
 SLURM = env.json("SLURM", default={})  # per cluster: slurm_conf, bin_dir, wrappers_dir, sudo, researchers_group

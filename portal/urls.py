@@ -8,6 +8,7 @@ urlpatterns = [
     path("", include("portal.people.urls")),
     path("audit/", include("portal.audit.urls")),
     path("proposals/", include("quotas.proposals.urls")),
+    path("estimator/", include("quotas.estimator.urls")),
     path("programmes/", include("quotas.programmes.urls")),
     path("applications/", include("quotas.applications.urls")),
     path("reviews/", include("quotas.reviews.urls")),

@@ -43,7 +43,8 @@ def submit(request: PersonRequest) -> HttpResponse:
     if not manages_any(request.user):
         raise Http404
     today = centre_date(now())
-    initial = {"starts_on": today, "ends_on": today + timedelta(days=364)}
+    initial: dict[str, object] = {"starts_on": today, "ends_on": today + timedelta(days=364)}
+    initial |= {name: request.GET[name] for name in ("gpu_type", "gpu_hours") if name in request.GET}  # the estimator's
     form = ApplicationForm(request.POST or None, person=request.user, initial=initial)
     if request.method != "POST":
         return render(request, "applications/submit.html", {"form": form})
