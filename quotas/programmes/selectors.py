@@ -97,6 +97,12 @@ def tariff_on(gpu_type: str, day: date) -> Tariff:
     return found
 
 
+def tariff_today(gpu_type: str) -> int | None:
+    """VND per GPU-hour, or None where the type has no tariff today."""
+    today = tariffs_on(centre_date(now())).get(gpu_type)
+    return today.vnd_per_gpu_hour if today else None
+
+
 def tariffs_on(day: date) -> dict[str, Tariff]:
     """Every GPU type's tariff of a day of the centre, in one query."""
     rows = Tariff.objects.filter(valid_from__lte=day).order_by("gpu_type", "-valid_from").distinct("gpu_type")

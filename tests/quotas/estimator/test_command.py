@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import OperationalError
 
+from quotas.estimator import tariffs
 from tests.quotas.estimator.conftest import Register
 
 LLAMA = {
@@ -85,3 +87,12 @@ def test_without_json_it_prints_a_table_with_formula_and_assumptions() -> None:
 def test_a_bad_option_is_named(option: str, text: str) -> None:
     with pytest.raises(CommandError, match=f"^--{option}: "):
         run(f"--{option}={text}")
+
+
+def test_without_a_database_everything_but_the_cost_is_the_same() -> None:
+    def fails(gpu_type: str) -> int | None:
+        raise OperationalError("connection refused")
+
+    before = run()
+    tariffs.register(fails)
+    assert run() == before

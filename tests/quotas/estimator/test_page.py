@@ -11,6 +11,9 @@ from django.http import HttpResponse
 from django.test import Client
 
 from portal.people.models import User
+from quotas.estimator import tariffs
+from quotas.programmes.selectors import tariff_today
+from tests.quotas import makers
 from tests.quotas.estimator.conftest import Register
 
 ClientOf = Callable[[User], Client]
@@ -188,3 +191,18 @@ def test_every_example_has_figures(client: Client) -> None:
 
 def test_an_address_with_a_part_of_the_inputs_is_completed(client: Client) -> None:
     assert client.get(f"{PAGE}?{urlencode({'model': 'qwen2.5-7b', 'method': 'lora'})}").status_code == 200
+
+
+@pytest.mark.django_db
+def test_the_application_begins_with_the_estimates_hours(client_of: ClientOf, organisation_manager: User) -> None:
+    makers.programme()
+    page = client_of(organisation_manager).get("/applications/new/?gpu_type=h100&gpu_hours=30358668").content.decode()
+    assert 'value="30358668"' in page
+
+
+@pytest.mark.django_db
+def test_the_tariff_is_the_one_that_two_people_decided(client: Client) -> None:
+    tariffs.register(tariff_today)
+    assert "no tariff" in text_of(ask(client, **LLAMA))
+    makers.tariff("h100", 60_000)
+    assert "60,000 VND" in text_of(ask(client, **LLAMA))

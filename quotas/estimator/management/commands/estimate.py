@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.core.management.base import CommandError
+from django.db import DatabaseError
 from django.utils.translation import override
 
 from portal.commands import JsonCommand
@@ -38,13 +39,21 @@ class Command(JsonCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         with override("en"):
             try:
-                found = _estimate(options)
+                found = _estimate(options, None if options["tariff"] else self._tariff(options["gpu"]))
             except EstimateError as error:
                 raise CommandError(f"--{OPTION_OF.get(error.field, error.field)}: {error}") from error
             self.emit(_result(found))
 
+    def _tariff(self, gpu_type: str) -> int | None:
+        """The one thing that the database knows; without it everything but the cost is the same."""
+        try:
+            return tariff_for(gpu_type)
+        except DatabaseError as error:
+            self.say(f"No tariff, the database does not answer: {' '.join(str(error).split())}")
+            return None
 
-def _estimate(options: dict[str, Any]) -> Estimate:
+
+def _estimate(options: dict[str, Any], own_tariff: int | None) -> Estimate:
     given, gpu_type = options["parameters"], options["gpu"]
     tariff = options["tariff"]
     return estimate(
@@ -56,7 +65,7 @@ def _estimate(options: dict[str, Any]) -> Estimate:
         utilisation=_read("utilisation", options["utilisation"]),
         sequence_length=_read("sequence_length", options["sequence_length"]),
         model=options["model"],
-        tariff_vnd_per_gpu_hour=tariff_for(gpu_type) if tariff is None else _read("tariff_vnd_per_gpu_hour", tariff),
+        tariff_vnd_per_gpu_hour=own_tariff if tariff is None else _read("tariff_vnd_per_gpu_hour", tariff),
     )
 
 
