@@ -34,6 +34,7 @@ INSTALLED_APPS = [
     "portal.people",
     "portal.audit",
     "portal.outbox",
+    "portal.files",
     "portal.web",
     "quotas.ledger",
     "quotas.proposals",
@@ -70,6 +71,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "portal.web.middleware.LanguageMiddleware",
+    "portal.files.middleware.BodyLimitMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -121,7 +123,13 @@ SESSION_ENGINE = "django.contrib.sessions.backends.db"  # Redis may be restarted
 STATIC_URL = "/static/"
 STATIC_ROOT = env("STATIC_ROOT", default=str(BASE_DIR / "static-root"))
 STATICFILES_DIRS = [BASE_DIR / "templates" / "static"]
+# Uploads: portal/files. No address serves this directory.
 MEDIA_ROOT = env("MEDIA_ROOT", default=str(BASE_DIR / "media"))
+FILES_LIMIT_BYTES = env.int("FILES_LIMIT_BYTES", 20 * 1024 * 1024)  # of one file
+# Of a whole request: so far, a file that is too large is read and thrown away, for an answer beside its field.
+FILES_BODY_LIMIT_BYTES = 128 * 1024 * 1024
+FILE_UPLOAD_HANDLERS = ["portal.files.uploads.LimitedUploadHandler"]
+DATA_UPLOAD_MAX_NUMBER_FILES = 10
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
@@ -192,6 +200,12 @@ CELERY_BEAT_SCHEDULE = (
             "schedule": 600.0,
             "options": {"expires": 600},
         },
+        "files-drop-unused": {
+            "task": "portal.files.tasks.files_drop_unused",
+            "schedule": 3600.0,
+            "options": {"expires": 3600},
+        },
+        "files-verify": {"task": "portal.files.tasks.files_verify", "schedule": 86_400.0, "options": {"expires": 3600}},
         "allocations-expire": {
             "task": "quotas.allocations.tasks.expire_ended",
             "schedule": 300.0,
@@ -243,7 +257,7 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SITE_URL.startswith("https://")
 CSRF_FAILURE_VIEW = "portal.web.views.csrf_failure"
-DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440  # bytes; a job script is at most 1 MiB
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440  # bytes, without files; a job script is at most 1 MiB
 
 DJANGO_TABLES2_TEMPLATE = "components/table.html"
 FORM_RENDERER = "portal.web.forms.Renderer"

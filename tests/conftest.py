@@ -61,13 +61,16 @@ def _flush_may_truncate() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _quick_and_alone(settings: Settings) -> None:
-    """Weak password hashes (fast), an own cache, no message to a broker: tests do a worker's work themselves."""
+def _quick_and_alone(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Weak password hashes (fast), an own cache, no message to a broker: tests do a worker's work themselves. Uploads
+    go to a place that ends with the tests.
+    """
     from portal.celery import app
 
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     local = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
     settings.CACHES = {"default": local, "redis": local}
+    settings.MEDIA_ROOT = str(tmp_path_factory.getbasetemp() / "media")
     settings.METRICS_TOKEN = "the-token-of-the-tests"
     app.conf.broker_url = "memory://localhost"
 

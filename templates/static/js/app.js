@@ -1,4 +1,4 @@
-// The page's few behaviours: htmx's token, fragments that have nothing to say, dialogs, copying, filters, double clicks.
+// The page's few behaviours: htmx's token, fragments that have nothing to say, dialogs, files, copying, filters, double clicks.
 (() => {
   "use strict";
 
@@ -12,6 +12,33 @@
   document.addEventListener("htmx:beforeSwap", (event) => {
     const fragment = event.detail.elt.closest(".fragment");
     if (event.detail.xhr.status === 204 && fragment) fragment.remove();
+  });
+
+  // A form that a refusal (422) sends back with its errors takes its own place again.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.xhr.status === 422 && event.detail.elt.closest("[data-shows-refusals]")) event.detail.shouldSwap = true;
+  });
+
+  // A file that is too large is not even sent. (The portal refuses it too.)
+  document.addEventListener("change", (event) => {
+    const input = event.target;
+    if (input.type !== "file" || !input.dataset.limitBytes) return;
+    const tooLarge = [...input.files].some((file) => file.size > Number(input.dataset.limitBytes));
+    const message = input.parentElement.querySelector("[data-too-large]");
+    if (message) message.hidden = !tooLarge;
+    input.classList.toggle("is-invalid", tooLarge);
+    if (tooLarge) {
+      event.stopPropagation();
+      input.value = "";
+    }
+  }, true);
+
+  // How much of an upload has gone out.
+  document.addEventListener("htmx:xhr:progress", (event) => {
+    const bar = event.target.querySelector("progress");
+    if (!bar || !event.detail.lengthComputable) return;
+    bar.hidden = false;
+    bar.value = 100 * event.detail.loaded / event.detail.total;
   });
 
   // A live page says so when it can no longer reach the portal, and what it shows may be old.
