@@ -20,7 +20,10 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(params=[(True, "light", 1280), (True, "dark", 390), (False, "light", 390)], ids=str)
+WIDE, PHONE, NO_SCRIPTS = (True, "light", 1280), (True, "dark", 390), (False, "light", 390)
+
+
+@pytest.fixture(params=[WIDE, PHONE, NO_SCRIPTS], ids=["wide", "phone", "no scripts"])
 def page(request: pytest.FixtureRequest, browser: Browser, live_server: LiveServer, researcher: User) -> Iterator[Page]:
     scripts, scheme, width = request.param
     context = browser.new_context(
@@ -87,6 +90,7 @@ def test_one_file_is_uploaded_downloaded_replaced_and_removed(
     assert not StoredFile.objects.exists()
 
 
+@pytest.mark.parametrize("page", [PHONE, NO_SCRIPTS], indirect=True, ids=["phone", "no scripts"])
 def test_a_file_among_other_fields_goes_when_the_form_is_saved(page: Page, printed: Path, media: Path) -> None:
     look(page, "/among-others/")
     page.get_by_label("Tên").fill("Báo cáo")
@@ -107,6 +111,7 @@ def test_a_file_among_other_fields_goes_when_the_form_is_saved(page: Page, print
     assert not StoredFile.objects.exists()
 
 
+@pytest.mark.parametrize("page", [WIDE, NO_SCRIPTS], indirect=True, ids=["wide", "no scripts"])
 def test_a_file_that_is_too_large_is_not_even_sent(page: Page, media: Path, tmp_path: Path) -> None:
     large = tmp_path / "lớn.pdf"
     large.write_bytes(pdf(head=b"% " * 11 * 1024 * 1024))
