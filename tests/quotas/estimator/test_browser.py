@@ -15,6 +15,7 @@ from tests.quotas.estimator.conftest import Register
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 PAGE = "/estimator/"
+REPLACED = ("htmx:afterRequest", "htmx:sendAbort")  # typing on while a slow answer is awaited gives that one up
 HERO = ".estimate-hero .figure-value"
 
 
@@ -31,7 +32,7 @@ def page(request: pytest.FixtureRequest, browser: Browser, live_server: LiveServ
     page.on("pageerror", lambda error: complaints.append(str(error)))
     yield page
     context.close()
-    assert complaints == []
+    assert [said for said in complaints if said not in REPLACED] == []
 
 
 def test_it_is_accessible_and_fits(page: Page, operator: User) -> None:
