@@ -1,15 +1,14 @@
 """What programmes let several people decide: budgets, rules, tariffs. How each reads to those who approve it."""
 
 from datetime import date
-from typing import Any
 
 from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from portal.people.models import Organisation
 from quotas.programmes.errors import ProgrammeError
+from quotas.programmes.lines import terms_lines
 from quotas.programmes.models import Programme
 from quotas.programmes.selectors import budget_of, pool_balances
 from quotas.programmes.services.budgets import budget_carry_out
@@ -19,7 +18,7 @@ from quotas.programmes.terms import Terms
 from quotas.proposals import kinds
 from quotas.proposals.kinds import Fact
 from quotas.proposals.models import Proposal
-from quotas.units import gpu_hours_text, percent_text, vnd_text
+from quotas.units import gpu_hours_text, vnd_text
 
 
 def register() -> None:
@@ -107,45 +106,12 @@ def _budget_describe(proposal: Proposal) -> list[Fact]:
 
 def _terms_describe(proposal: Proposal) -> list[Fact]:
     """Only what differs, before → after."""
-    before = dict(terms_lines(Terms.from_facts(proposal.facts["before"])))
-    after = dict(terms_lines(Terms.from_facts(proposal.facts["after"])))
+    before = terms_lines(Terms.from_facts(proposal.facts["before"]))
+    after = terms_lines(Terms.from_facts(proposal.facts["after"]))
     changed: list[Fact] = [
         (label, f"{before[label]} → {after[label]}") for label in after if before[label] != after[label]
     ]
     return [(_("Programme"), proposal.facts["name"]), *changed]
-
-
-def terms_lines(terms: Terms) -> list[tuple[str, str]]:
-    """A programme's rules for a reader: every label with its value, no limit and no right included."""
-    labels: dict[str, Any] = dict(Organisation.Kind.choices)
-    lines = []
-    for kind in Organisation.Kind.values:
-        share = terms.shares.get(kind)
-        label = _("State share, %(kind)s") % {"kind": labels[kind]}
-        lines.append((label, _("may not apply") if share is None else percent_text(share)))
-    none = _("no limit")
-    hours, vnd, count = terms.largest_award_gpu_hours, terms.largest_award_vnd, terms.open_vouchers_limit
-    above = terms.three_person_above_vnd
-    lines += [
-        (
-            _("Largest award"),
-            none if hours is None else _("%(hours)s GPU-hours") % {"hours": gpu_hours_text(hours * 3_600)},
-        ),
-        (_("Largest award in money"), none if vnd is None else f"{vnd_text(vnd)} VND"),
-        (_("Open vouchers an organisation may hold"), none if count is None else str(count)),
-        (_("Two approvers above"), _("never") if above is None else f"{vnd_text(above)} VND"),
-        (_("Clawback"), _clawback(terms)),
-    ]
-    return lines
-
-
-def _clawback(terms: Terms) -> str:
-    if terms.clawback_on is None:
-        return _("none")
-    return _("%(share)s of the unspent on %(day)s") % {
-        "share": percent_text(terms.clawback_basis_points),
-        "day": date_format(terms.clawback_on),
-    }
 
 
 # --- tariffs --------------------------------------------------------------------------------------------------------

@@ -4,6 +4,8 @@ A programme's budget of one GPU type, and its budget in VND, are ledger accounts
 Percentages are basis points, 10,000 to the whole: no fraction is ever rounded in a rule.
 """
 
+from datetime import datetime
+
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import get_language
@@ -163,6 +165,12 @@ class Call(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    def state_at(self, moment: datetime) -> str:
+        """announced, open or closed."""
+        if moment < self.opens_at:
+            return "announced"
+        return "open" if moment < self.closes_at else "closed"
 
     @property
     def summary(self) -> str:

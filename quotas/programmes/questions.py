@@ -69,10 +69,11 @@ class Question:
 
 def questions_of(question_set: QuestionSet) -> list[Question]:
     """The questions of a version, in order."""
-    return [_question(one) for one in question_set.questions]
+    return [question_from(one) for one in question_set.questions]
 
 
-def _question(given: Mapping[str, Any]) -> Question:
+def question_from(given: Mapping[str, Any]) -> Question:
+    """A question as it is stored, as a value."""
     return Question(**{**given, "choices": [Choice(**choice) for choice in given["choices"]]})
 
 
@@ -84,14 +85,16 @@ def questions_checked(questions: Sequence[Mapping[str, Any]]) -> list[dict[str, 
         raise Invalid(_("A call has at most %(most)d questions of its own.") % {"most": QUESTIONS_MOST})
     checked: list[dict[str, Any]] = []
     for position, given in enumerate(questions):
-        one = _checked(given, position)
+        one = question_checked(given, position)
         if any(one["key"] == other["key"] for other in checked):
             raise Invalid(_("Two questions have the same key."), field="key", position=position)
         checked.append(one)
     return checked
 
 
-def _checked(given: Mapping[str, Any], position: int) -> dict[str, Any]:
+def question_checked(given: Mapping[str, Any], position: int = 0) -> dict[str, Any]:
+    """One question as it is stored. Raises Invalid."""
+
     def refuse(message: str, field: str) -> Invalid:
         return Invalid(message, field=field, position=position)
 

@@ -2,6 +2,7 @@
 and what is for changes."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -10,10 +11,12 @@ from django.http import Http404
 from django.shortcuts import get_object_or_404
 
 from portal.clock import centre_date, now
-from portal.people.rules import Person, is_operator
+from portal.people.rules import Person, is_operator, reads_everything
 from quotas.ledger.selectors import balances
 from quotas.programmes.errors import TariffMissing
 from quotas.programmes.models import Call, Programme, ProgrammeBudget, ProgrammePool, QuestionSet, Tariff
+from quotas.programmes.questions import Question, questions_of
+from quotas.proposals.models import Proposal
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,31 @@ def programmes_open(*, on: date | None = None) -> QuerySet[Programme]:
     return Programme.objects.filter(imported=False, starts_on__lte=day, ends_on__gte=day).prefetch_related("pools")
 
 
-def programme_list() -> list[tuple[Programme, list[PoolBalance]]]:
-    """Every programme with its budgets, the newest first; three queries whatever their number."""
-    budgets: dict[int, list[PoolBalance]] = defaultdict(list)
+@dataclass(frozen=True)
+class ProgrammeRow:
+    programme: Programme
+    pools: list[PoolBalance]
+    money: MoneyBalance
+    calls: list[Call]
+
+
+def programme_list(person: Person) -> list[ProgrammeRow]:
+    """Every programme with its budgets and calls, the newest first; the same queries whatever their number.
+
+    Imported history is shown to those who read everything only.
+    """
+    pools: dict[int, list[PoolBalance]] = defaultdict(list)
     for row in pool_balances():
-        budgets[row.programme.pk].append(row)
-    return [(programme, budgets[programme.pk]) for programme in Programme.objects.order_by("-starts_on", "name")]
+        pools[row.programme.pk].append(row)
+    calls: dict[int, list[Call]] = defaultdict(list)
+    for call in Call.objects.order_by("-opens_at", "id"):
+        calls[call.programme_id].append(call)
+    money = _money_balances()
+    programmes = Programme.objects.order_by("-starts_on", "name")
+    if not reads_everything(person):
+        programmes = programmes.filter(imported=False)
+    nothing = MoneyBalance(0, 0)
+    return [ProgrammeRow(one, pools[one.pk], money.get(one.pk, nothing), calls[one.pk]) for one in programmes]
 
 
 def programme_get(slug: str) -> Programme:
@@ -77,13 +99,23 @@ def is_funded(programme: Programme) -> bool:
 
 def budget_of(programme: Programme) -> MoneyBalance:
     """What the programme was given in VND, and what is free; zero for a programme that was never given any."""
-    budget = ProgrammeBudget.objects.filter(programme=programme).first()
-    if budget is None:
-        return MoneyBalance(0, 0)
-    known = balances([budget.account_id, budget.source_account_id])
-    # What was taken back has gone to the source again: it was not awarded.
-    funded = -known[budget.source_account_id].posted
-    return MoneyBalance(funded_vnd=funded, free_vnd=known[budget.account_id].free)
+    return _money_balances(programme).get(programme.pk, MoneyBalance(0, 0))
+
+
+def _money_balances(programme: Programme | None = None) -> dict[int, MoneyBalance]:
+    budgets = (
+        ProgrammeBudget.objects.all() if programme is None else ProgrammeBudget.objects.filter(programme=programme)
+    )
+    rows = list(budgets)
+    known = balances([account for row in rows for account in (row.account_id, row.source_account_id)])
+    return {
+        row.programme_id: MoneyBalance(
+            # What was taken back has gone to the source again: it was not awarded.
+            funded_vnd=-known[row.source_account_id].posted,
+            free_vnd=known[row.account_id].free,
+        )
+        for row in rows
+    }
 
 
 # --- tariffs --------------------------------------------------------------------------------------------------------
@@ -109,9 +141,21 @@ def tariffs_on(day: date) -> dict[str, Tariff]:
     return {row.gpu_type: row for row in rows}
 
 
+def gpu_types_known() -> list[str]:
+    """Those that some programme has a pool of or some tariff names."""
+    pools = ProgrammePool.objects.values_list("gpu_type").union(Tariff.objects.values_list("gpu_type"))
+    return sorted(gpu_type for (gpu_type,) in pools)
+
+
 def tariff_list() -> QuerySet[Tariff]:
     """All there ever were, by GPU type, the latest first."""
-    return Tariff.objects.select_related("proposal").order_by("gpu_type", "-valid_from")
+    return Tariff.objects.select_related("proposal__proposed_by").order_by("gpu_type", "-valid_from")
+
+
+def proposals_waiting(kinds: Sequence[str], programme: Programme | None = None) -> QuerySet[Proposal]:
+    """What is proposed about tariffs or a programme and not decided yet, for those who read everything to see."""
+    rows = Proposal.objects.filter(state=Proposal.State.WAITING, kind__in=kinds).select_related("proposed_by")
+    return rows.filter(facts__programme=programme.pk) if programme is not None else rows
 
 
 # --- calls ----------------------------------------------------------------------------------------------------------
@@ -122,6 +166,11 @@ def calls_open(at: datetime) -> QuerySet[Call]:
     return (
         Call.objects.filter(opens_at__lte=at, closes_at__gt=at).select_related("programme").order_by("closes_at", "id")
     )
+
+
+def calls_announced(at: datetime) -> QuerySet[Call]:
+    """Calls that open after a moment, the next one first."""
+    return Call.objects.filter(opens_at__gt=at).select_related("programme").order_by("opens_at", "id")
 
 
 def call_get(slug: str) -> Call:
@@ -139,6 +188,16 @@ def call_get_managed(person: Person, slug: str) -> Call:
 def questions_current(call: Call) -> QuestionSet:
     """The version of its questions that a new application of the call is written for."""
     return QuestionSet.objects.filter(call=call).latest("version")
+
+
+def questions_now(call: Call) -> list[Question]:
+    return questions_of(questions_current(call))
+
+
+def question_keys(call: Call) -> set[str]:
+    """Every key that a question of the call ever had, in any version."""
+    versions = QuestionSet.objects.filter(call=call).values_list("questions", flat=True)
+    return {question["key"] for questions in versions for question in questions}
 
 
 # --- budgets --------------------------------------------------------------------------------------------------------

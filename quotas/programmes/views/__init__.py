@@ -1,0 +1,1 @@
+"""Pages of programmes: public.py for anybody, the others for those who run the centre."""
