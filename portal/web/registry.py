@@ -53,9 +53,10 @@ class Cards:
     def place(self, person: Person, *args: object) -> list[PlacedCard]:
         """Those that this person gets, in order; `args` go into their addresses."""
         placed = []
+        shows = _asked_once(person)
         for card in sorted(self.cards.values(), key=lambda card: (card.order, card.url_name)):
             url = _reverse(card.url_name, *args)
-            if url and card.show(person):
+            if url and shows(card.show):
                 placed.append(PlacedCard(url, card.wide))
         return placed
 
@@ -100,13 +101,26 @@ class Navigation:
     def place(self, person: Person, path: str) -> list[PlacedLink]:
         """Those that this person gets; the one whose address is the longest prefix of `path` is marked as current."""
         found = []
+        shows = _asked_once(person)
         for link in sorted(self.links.values(), key=lambda link: (link.order, link.url_name)):
             url = _reverse(link.url_name)
-            if url and link.show(person):
+            if url and shows(link.show):
                 found.append((link, url))
         inside = [url for _link, url in found if path == url or (url != "/" and path.startswith(url))]
         current = max(inside, key=len, default="")
         return [PlacedLink(url, link.label, link.icon, link.section, url == current) for link, url in found]
+
+
+def _asked_once(person: Person) -> Callable[[Show], bool]:
+    """Many places share one rule, and each rule asks the database: once for all of them."""
+    known: dict[Show, bool] = {}
+
+    def shows(rule: Show) -> bool:
+        if rule not in known:
+            known[rule] = rule(person)
+        return known[rule]
+
+    return shows
 
 
 def _reverse(url_name: str, *args: object) -> str:

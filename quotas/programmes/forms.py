@@ -126,14 +126,14 @@ class TermsProposalForm(TermsForm):
 
 class BudgetForm(forms.Form):
     direction = forms.ChoiceField(
-        label=_("What"),
+        label=_("What to do"),
         choices=[("add", _("Add to the budget")), ("take", _("Take back what is free"))],
         initial="add",
         widget=forms.RadioSelect,
     )
     vnd = WholeNumberField(label=_("Money, VND"), required=False)
     gpu_type = _gpu_type(required=False)
-    gpu_hours = WholeNumberField(label=_("GPU-hours"), required=False)
+    gpu_hours = WholeNumberField(label=_("Amount of GPU-hours"), required=False)
     reason = _reason(_("Where the money comes from. Other people read it and approve."))
 
     def clean(self) -> dict[str, Any]:
@@ -194,5 +194,15 @@ class CallForm(forms.Form):
             fields = ("title", "opens_at", "closes_at", "reviews_needed", "summary_vi", "summary_en")
             options.setdefault("initial", {name: getattr(call, name) for name in fields})
         super().__init__(*args, **options)
+        self.call = call
         if call is not None:
             del self.fields["slug"]
+
+    def clean(self) -> dict[str, Any]:
+        """The page shows minutes: a moment that it sends back as it was shown keeps its seconds."""
+        data = super().clean() or {}
+        for name in ("opens_at", "closes_at"):
+            kept = getattr(self.call, name, None)
+            if kept is not None and data.get(name) == kept.replace(second=0, microsecond=0):
+                data[name] = kept
+        return data

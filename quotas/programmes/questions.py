@@ -30,7 +30,7 @@ KEY_FORM = r"[a-z][a-z0-9_]{0,39}"
 
 class QuestionKind(models.TextChoices):
     TEXT = "text", gettext_lazy("Text")
-    NUMBER = "number", gettext_lazy("Number")
+    NUMBER = "number", gettext_lazy("Numeric")
     CHOICE = "choice", gettext_lazy("Choice")
     FILE = "file", gettext_lazy("File")
 

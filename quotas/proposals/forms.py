@@ -19,13 +19,13 @@ class SendBackForm(forms.Form):
 class FilterForm(forms.Form):
     """A kind that nobody registered filters nothing."""
 
-    kind = forms.ChoiceField(label=_("Kind"), required=False)
+    kind = forms.ChoiceField(label=_("Kind of proposal"), required=False)
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         kinds = sorted(((kind.name, str(kind.label)) for kind in all_kinds()), key=lambda choice: choice[1])
         self.fields["kind"] = forms.ChoiceField(
-            label=_("Kind"),
+            label=_("Kind of proposal"),
             required=False,
             choices=[("", _("All kinds")), *kinds],
             widget=forms.Select(attrs={"data-submit": ""}),

@@ -14,7 +14,7 @@ from quotas.programmes import editing, selectors, services
 from quotas.programmes.answers import AnswersForm
 from quotas.programmes.editing import CRITERION_FIELDS, QUESTION_FIELDS, Row
 from quotas.programmes.errors import Invalid, ProgrammeError
-from quotas.programmes.models import Call
+from quotas.programmes.models import WHOLE_BASIS_POINTS, Call
 from quotas.programmes.questions import Question, QuestionKind, question_checked, question_from
 
 get_or_post = require_http_methods(["GET", "HEAD", "POST"])
@@ -122,7 +122,10 @@ def _criteria_page(
     total = sum(weights)
     context = {
         "call": call,
-        "rows": [(row, 10_000 * weight // total if total else 0) for row, weight in zip(rows, weights, strict=True)],
+        "rows": [
+            (row, round(WHOLE_BASIS_POINTS * weight / total) if total else 0)
+            for row, weight in zip(rows, weights, strict=True)
+        ],
         "problem": problem,
         "said": _said(request),
         "wrong": sum(bool(row.error) for row in rows),

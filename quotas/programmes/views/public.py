@@ -10,6 +10,7 @@ from portal.clock import centre_date, now
 from portal.people.rules import is_operator, manages_any, reads_everything
 from quotas.programmes import selectors
 from quotas.programmes.lines import limits_lines, shares_lines
+from quotas.programmes.models import WHOLE_BASIS_POINTS
 from quotas.programmes.questions import questions_of
 from quotas.programmes.terms import terms_of
 
@@ -58,7 +59,7 @@ def call(request: HttpRequest, slug: str) -> HttpResponse:
         "shares": shares_lines(terms),
         "limits": limits_lines(terms),
         "questions": questions_of(selectors.questions_current(one)),
-        "criteria": [(row, 10_000 * row.weight // weights) for row in criteria],
+        "criteria": [(row, round(WHOLE_BASIS_POINTS * row.weight / weights)) for row in criteria],
         "may_apply": manages_any(request.user),
     }
     return _render(request, "programmes/call.html", context)

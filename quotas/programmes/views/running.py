@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
@@ -40,8 +40,8 @@ FIRST_TERMS = Terms(
 def programme_new(request: PersonRequest) -> HttpResponse:
     if not is_operator(request.user):
         raise Http404
-    form = ProgrammeForm(request.POST or None)
-    rules = TermsForm(request.POST or None, terms=FIRST_TERMS)
+    form = ProgrammeForm(_sent(request))
+    rules = TermsForm(_sent(request), terms=FIRST_TERMS)
     made: list[Programme] = []
 
     def make() -> None:
@@ -57,7 +57,7 @@ def programme_new(request: PersonRequest) -> HttpResponse:
 @login_required
 def programme_edit(request: PersonRequest, slug: str) -> HttpResponse:
     programme = selectors.programme_get_managed(request.user, slug)
-    form = ProgrammeForm(request.POST or None, programme=programme)
+    form = ProgrammeForm(_sent(request), programme=programme)
     if _done(
         request,
         [form],
@@ -75,7 +75,7 @@ def programme_rules(request: PersonRequest, slug: str) -> HttpResponse:
     programme = selectors.programme_get_managed(request.user, slug)
     is_funded = selectors.is_funded(programme)
     form_class = TermsProposalForm if is_funded else TermsForm
-    rules = form_class(request.POST or None, terms=terms_of(programme))
+    rules = form_class(_sent(request), terms=terms_of(programme))
     proposals: list[Proposal] = []
 
     def change() -> None:
@@ -100,7 +100,7 @@ def programme_rules(request: PersonRequest, slug: str) -> HttpResponse:
 @login_required
 def budget(request: PersonRequest, slug: str) -> HttpResponse:
     programme = selectors.programme_get_managed(request.user, slug)
-    form = BudgetForm(request.POST or None)
+    form = BudgetForm(_sent(request))
     proposals: list[Proposal] = []
 
     def propose() -> None:
@@ -127,7 +127,7 @@ def budget(request: PersonRequest, slug: str) -> HttpResponse:
 def tariff_new(request: PersonRequest) -> HttpResponse:
     if not is_operator(request.user):
         raise Http404
-    form = TariffForm(request.POST or None)
+    form = TariffForm(_sent(request))
     proposals: list[Proposal] = []
     if _done(
         request,
@@ -142,7 +142,7 @@ def tariff_new(request: PersonRequest) -> HttpResponse:
 @login_required
 def call_new(request: PersonRequest, slug: str) -> HttpResponse:
     programme = selectors.programme_get_managed(request.user, slug)
-    form = CallForm(request.POST or None)
+    form = CallForm(_sent(request))
     made: list[Call] = []
     if _done(
         request,
@@ -158,7 +158,7 @@ def call_new(request: PersonRequest, slug: str) -> HttpResponse:
 @login_required
 def call_edit(request: PersonRequest, slug: str) -> HttpResponse:
     call = selectors.call_get_managed(request.user, slug)
-    form = CallForm(request.POST or None, call=call)
+    form = CallForm(_sent(request), call=call)
     if _done(request, [form], lambda: services.call_change(call=call, actor=request.user, **form.cleaned_data)):
         messages.success(request, _("The call was changed."))
         return redirect("programmes:call", slug)
@@ -166,6 +166,11 @@ def call_edit(request: PersonRequest, slug: str) -> HttpResponse:
 
 
 # --- parts --------------------------------------------------------------------------------------------------------
+
+
+def _sent(request: PersonRequest) -> QueryDict | None:
+    """What a form was sent with; a form in which everything is empty was sent too."""
+    return request.POST if request.method == "POST" else None
 
 
 def _done(request: PersonRequest, parts: list[forms.Form], service: Callable[[], object]) -> bool:
