@@ -8,23 +8,18 @@ import json
 import os
 import secrets
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
 
 from monitoring.canary.errors import CanaryFailed
-from portal.clock import centre_date, now
+from monitoring.canary.programme import ACTOR, PROGRAMME, programme_furnish, programme_make
 from portal.people.models import CentreRole, Membership, Organisation, User
 from portal.people.services import centre_role_grant, membership_add, organisation_create, user_create
 from quotas.programmes.models import Programme
-from quotas.programmes.services import programme_create
 from scheduler.clusters.services import cluster_register
 
-ACTOR = "demo"
-PROGRAMME = "ai-2026"
-BUDGETS_GPU_SECONDS = {"h100": 200_000 * 3600, "h200": 20_000 * 3600}
 PASSWORD_BYTES = 12
 
 # e-mail name, full name, centre roles, (organisation, role), takes a unix account
@@ -35,6 +30,7 @@ PEOPLE = [
     ("duc", "Lê Minh Đức", (), ("sao-mai", Membership.Role.MEMBER), True),
     ("oanh", "Võ Kim Oanh", (CentreRole.Role.OPERATOR,), None, False),
     ("quan", "Đỗ Anh Quân", (CentreRole.Role.OPERATOR, CentreRole.Role.APPROVER), None, False),
+    ("chi", "Ngô Linh Chi", (CentreRole.Role.APPROVER,), None, False),
     ("thao", "Bùi Phương Thảo", (CentreRole.Role.REVIEWER,), None, False),
     ("kiet", "Huỳnh Tuấn Kiệt", (CentreRole.Role.AUDITOR,), None, False),
     ("linh", "Đặng Mỹ Linh", (), None, False),
@@ -63,13 +59,15 @@ def demo_ensure() -> Demo:
         if not Programme.objects.filter(slug=PROGRAMME).exists():
             # Written before the commit: people whose passwords nobody knows would be worse than a file without people.
             _file_write(_demo_create())
+        programme, proposer, confirmer = Programme.objects.get(slug=PROGRAMME), _person("oanh"), _person("quan")
+        programme_furnish(programme=programme, proposer=proposer, approver=confirmer)
     return Demo(
-        programme=Programme.objects.get(slug=PROGRAMME),
+        programme=programme,
         organisation=Organisation.objects.get(slug="nom-ai"),
         manager=_person("mai"),
         researcher=_person("long"),
-        proposer=_person("oanh"),
-        confirmer=_person("quan"),
+        proposer=proposer,
+        confirmer=confirmer,
     )
 
 
@@ -115,15 +113,7 @@ def _demo_create() -> list[dict[str, str]]:
                 "unix_account": unix_account or "",
             }
         )
-    year = centre_date(now()).year
-    programme_create(
-        name="Phiếu hỗ trợ tính toán AI 2026",
-        slug=PROGRAMME,
-        starts_on=date(year, 1, 1),
-        ends_on=date(year + 2, 12, 31),
-        budgets=BUDGETS_GPU_SECONDS,
-        actor=ACTOR,
-    )
+    programme_make()
     return accounts
 
 

@@ -12,10 +12,12 @@ from django.test import RequestFactory
 from monitoring.canary import play
 from monitoring.canary.demo import PEOPLE, demo_accounts, demo_ensure, demo_file
 from monitoring.canary.errors import CanaryFailed
+from portal.clock import centre_date, now
 from portal.people.models import Organisation, User
 from portal.people.rules import centre_roles
 from portal.people.selectors import organisations_of
-from quotas.programmes.models import Programme
+from quotas.programmes.models import Call, Programme, Tariff
+from quotas.programmes.selectors import calls_open, tariff_on
 from scheduler.clusters.models import Cluster
 
 OK = re.compile(
@@ -58,11 +60,23 @@ def test_passwords_are_random_work_and_only_the_owner_of_the_file_reads_them(dem
         assert found is not None, account["email"]
 
 
+def test_the_demo_has_an_open_call_and_prices_that_two_people_decided(demo_stack):
+    demo = demo_ensure()
+    assert [call.programme for call in calls_open(now())] == [demo.programme]
+    for gpu_type in ("h100", "h200"):
+        proposal = tariff_on(gpu_type, centre_date(now())).proposal
+        assert (proposal.proposed_by, proposal.decided_by) == (demo.proposer, demo.confirmer)
+
+
 def test_a_second_call_changes_nothing(demo_stack):
+    def seen():
+        counts = [model.objects.count() for model in (User, Programme, Call, Tariff)]
+        return (demo_file().read_text(), *counts)
+
     demo_ensure()
-    before = (demo_file().read_text(), User.objects.count(), Programme.objects.count())
+    before = seen()
     demo_ensure()
-    assert (demo_file().read_text(), User.objects.count(), Programme.objects.count()) == before
+    assert seen() == before
 
 
 def test_without_the_unix_accounts_it_says_who_makes_them(demo_stack):
