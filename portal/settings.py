@@ -211,6 +211,11 @@ CELERY_BEAT_SCHEDULE = (
             "schedule": 300.0,
             "options": {"expires": 300},
         },
+        "reviews-remind": {
+            "task": "quotas.reviews.tasks.remind_due",
+            "schedule": 3600.0,
+            "options": {"expires": 3600},
+        },
     }
     | {
         f"heartbeat-{queue}": {

@@ -6,12 +6,13 @@ from django.utils.translation import gettext_lazy as _
 
 from portal.audit.tracking import track
 from portal.people.models import Organisation, User
-from quotas.programmes.models import Programme
+from quotas.programmes.models import Call, Programme
 
 
 @track()
 class Application(models.Model):
     class State(models.TextChoices):
+        RETURNED = "returned", _("Returned for changes")
         SUBMITTED = "submitted", _("In review")
         PROPOSED = "proposed", _("Decision proposed")
         AWARDED = "awarded", _("Awarded")
@@ -19,6 +20,10 @@ class Application(models.Model):
         WITHDRAWN = "withdrawn", _("Withdrawn")
 
     programme = models.ForeignKey(Programme, on_delete=models.PROTECT, related_name="applications")
+    call = models.ForeignKey(Call, on_delete=models.PROTECT, null=True, related_name="applications")
+    sector = models.CharField(_("sector"), max_length=32, blank=True)
+    product_group = models.CharField(_("product group"), max_length=32, blank=True)
+    submitted_at = models.DateTimeField(null=True)
     organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="applications")
     applicant = models.ForeignKey(User, on_delete=models.PROTECT, related_name="applications")
     project_title = models.CharField(_("project title"), max_length=200)

@@ -53,6 +53,7 @@ def application_submit(
             gpu_hours=gpu_hours,
             starts_on=starts_on,
             ends_on=ends_on,
+            submitted_at=moment,
             created_at=moment,
             updated_at=moment,
         )

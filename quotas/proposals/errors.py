@@ -56,6 +56,7 @@ class Undecided(ProposalError):
 
 
 _APPROVED_ALREADY = _("You have approved this already. Another person must approve it too.")
+_OTHER_PART = _("You have another part in this matter. Other people decide it.")
 _PROPOSER_BOUND = _("Somebody who decided this has since been bound to the organisation. Send it back.")
 
 
@@ -69,6 +70,7 @@ def error_from(error: IntegrityError, state: str | Promise = "") -> ProposalErro
         "approval_while_waiting": WrongState(state),
         "proposal_closed": WrongState(state),
         "proposal_approvals": Undecided(),
+        "part_one_a_person": SamePerson(_OTHER_PART),  # of quotas.reviews
         "proposal_conflict_of_interest": ConflictOfInterest(_PROPOSER_BOUND),
     }
     return known.get(name)

@@ -21,6 +21,10 @@ def _no_summary(proposal: Proposal) -> str:
     return ""
 
 
+def _nothing(proposal: Proposal) -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class Kind:
     """What a proposal of this kind does, how it reads, and who may take part.
@@ -28,7 +32,7 @@ class Kind:
     carry_out runs in the transaction of the last approval, after the state has changed; an error of one of the classes
     in `refusals` takes that approval back and is shown as its sentence. describe gives the facts for the page; summary
     is one line for lists, from the proposal's own facts, without a query. url is the page of what it is about.
-    automatic: a process may propose it too.
+    automatic: a process may propose it too. sent_back runs in the transaction that closes it without carrying it out.
     """
 
     name: str
@@ -41,6 +45,7 @@ class Kind:
     may_approve: Callable[[Person], bool] = may_approve
     refusals: tuple[type[Exception], ...] = ()
     automatic: bool = False
+    sent_back: Callable[[Proposal], None] = _nothing
 
 
 _kinds: dict[str, Kind] = {}

@@ -110,8 +110,23 @@ def proposal_send_back(*, proposal: Proposal, person: User, reason: str) -> Prop
         locked.state, locked.closed_at = State.SENT_BACK, now()
         locked.sent_back_by, locked.sent_back_reason = person, reason.strip()
         locked.save(update_fields=["state", "closed_at", "sent_back_by", "sent_back_reason"])
+        kinds.kind_of(locked).sent_back(locked)
         if person.pk != locked.proposed_by_id:
             _tell_proposer("proposals.sent_back", locked)
+    return locked
+
+
+def proposal_lapse(*, proposal: Proposal, person: User, reason: str) -> Proposal:
+    """Closes a proposal whose object is gone, in the transaction of the service that took it away, in the name of who
+    did so: no right to decide it is asked for. Raises WrongState.
+    """
+    with transaction.atomic():
+        locked = _lock_waiting(proposal)
+        locked.state, locked.closed_at = State.SENT_BACK, now()
+        locked.sent_back_by, locked.sent_back_reason = person, reason
+        locked.save(update_fields=["state", "closed_at", "sent_back_by", "sent_back_reason"])
+        kinds.kind_of(locked).sent_back(locked)
+        _tell_proposer("proposals.sent_back", locked)
     return locked
 
 

@@ -7,19 +7,23 @@ class ReviewsConfig(AppConfig):
     label = "reviews"
 
     def ready(self) -> None:
-        from portal.people.rules import reads_everything  # noqa: PLC0415  models must be ready first
+        from portal.people.rules import is_reviewer, reads_everything  # noqa: PLC0415  models must be ready first
         from portal.web.registry import home_cards, navigation  # noqa: PLC0415
         from quotas.applications.registry import application_cards, withdrawals  # noqa: PLC0415
-        from quotas.reviews.services import decision_fall  # noqa: PLC0415
+        from quotas.reviews import kinds  # noqa: PLC0415
+        from quotas.reviews.services.assignments import reviews_withdrawn  # noqa: PLC0415
+        from quotas.reviews.services.decisions import decision_fall  # noqa: PLC0415
 
+        kinds.register()
         withdrawals.register(decision_fall)
+        withdrawals.register(reviews_withdrawn)
         application_cards.register("reviews:application_card", order=10)
         home_cards.register("reviews:card", order=10, wide=True, show=reads_everything)
+        home_cards.register("reviews:reviewer_card", order=12, wide=True, show=is_reviewer)
+        navigation.register("reviews:list", label=_("My reviews"), icon="clipboard-check", order=32, show=is_reviewer)
         navigation.register(
-            "reviews:queue",
-            label=_("To decide"),
-            icon="gavel",
-            order=50,
-            section="centre",
-            show=reads_everything,
+            "reviews:queue", label=_("To decide"), icon="gavel", order=50, section="centre", show=reads_everything
+        )
+        navigation.register(
+            "reviews:calls", label=_("Reviews"), icon="list-check", order=51, section="centre", show=reads_everything
         )

@@ -1,15 +1,19 @@
 """Forms check form: is it there, is it a number, is it one of the choices. The rules are the services'."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from django import forms
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
-from portal.people.models import Project
+from portal.people.models import Project, User
 from quotas.applications.models import Application
-from quotas.reviews.models import Decision
-from quotas.reviews.selectors import projects_for_award
+from quotas.programmes.models import Call, Criterion
+from quotas.reviews.expertise import PRODUCT_GROUPS, SECTORS
+from quotas.reviews.models import OPEN_REVIEWS_USUAL, Assignment, Decision, ReviewerProfile, Score
+from quotas.reviews.selectors import projects_for_award, reviewers_that_can_join
+from quotas.reviews.services.scoring import ScoreGiven
 
 
 class ProposalForm(forms.Form):
@@ -46,3 +50,105 @@ class SendBackForm(forms.Form):
     reason = forms.CharField(
         label=_("What is to be changed"), max_length=4_000, widget=forms.Textarea(attrs={"rows": 3})
     )
+
+
+class ReviewForm(forms.Form):
+    """A score and a reason for each of the call's criteria. `whole`: to be submitted, so nothing may be missing."""
+
+    def __init__(
+        self,
+        *args: Any,
+        criteria: Sequence[Criterion],
+        assignment: Assignment,
+        scores: Mapping[str, Score],
+        whole: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(*args, **options)
+        self.criteria = criteria
+        for one in criteria:
+            known = scores.get(one.key)
+            self.fields[f"score_{one.key}"] = forms.TypedChoiceField(
+                label=_("Score"),
+                choices=[("", "–"), *((value, str(value)) for value in range(one.max_score + 1))],
+                coerce=int,
+                empty_value=None,
+                required=whole,
+                initial=known.value if known else None,
+            )
+            self.fields[f"reason_{one.key}"] = forms.CharField(
+                label=_("Why"),
+                required=whole,
+                max_length=4_000,
+                widget=forms.Textarea(attrs={"rows": 3}),
+                initial=known.reason if known else "",
+            )
+        self.fields["comment"] = forms.CharField(
+            label=_("Comment for those who decide"),
+            required=False,
+            max_length=4_000,
+            widget=forms.Textarea(attrs={"rows": 4}),
+            initial=assignment.comment,
+        )
+
+    def by_criterion(self) -> list[tuple[Criterion, forms.BoundField, forms.BoundField]]:
+        return [(one, self[f"score_{one.key}"], self[f"reason_{one.key}"]) for one in self.criteria]
+
+    def scores(self) -> dict[str, ScoreGiven]:
+        return {
+            one.key: ScoreGiven(self.cleaned_data[f"score_{one.key}"], self.cleaned_data[f"reason_{one.key}"])
+            for one in self.criteria
+        }
+
+
+class InterestForm(forms.Form):
+    reason = forms.CharField(
+        label=_("What binds you to the organisation"),
+        max_length=400,
+        help_text=_("For example: you work with one of its people, or own shares. The centre reads it."),
+    )
+
+
+class ConflictForm(forms.Form):
+    email = forms.EmailField(label=_("The person's e-mail address"), max_length=254)
+    reason = forms.CharField(label=_("Why this person is not to decide or to review"), max_length=400)
+
+
+class ReviewerForm(forms.Form):
+    reviewer = forms.ModelChoiceField(User.objects.none(), label=_("Reviewer"), empty_label=None)
+
+    def __init__(self, *args: Any, call: Call, **options: Any) -> None:
+        super().__init__(*args, **options)
+        cast(forms.ModelChoiceField, self.fields["reviewer"]).queryset = reviewers_that_can_join(call)
+
+
+class AssignForm(forms.Form):
+    application = forms.ModelChoiceField(Application.objects.none())
+    reviewer = forms.ModelChoiceField(User.objects.none())
+
+    def __init__(self, *args: Any, call: Call, **options: Any) -> None:
+        super().__init__(*args, **options)
+        cast(forms.ModelChoiceField, self.fields["application"]).queryset = Application.objects.filter(
+            call=call
+        ).select_related("organisation")
+        cast(forms.ModelChoiceField, self.fields["reviewer"]).queryset = User.objects.filter(is_active=True)
+
+
+class ExpertiseForm(forms.Form):
+    sectors = forms.MultipleChoiceField(
+        label=_("Sectors"), choices=SECTORS, required=False, widget=forms.CheckboxSelectMultiple
+    )
+    product_groups = forms.MultipleChoiceField(
+        label=_("Product groups"), choices=PRODUCT_GROUPS, required=False, widget=forms.CheckboxSelectMultiple
+    )
+    open_reviews_limit = forms.IntegerField(
+        label=_("Open reviews at most"), widget=forms.NumberInput(attrs={"inputmode": "numeric"})
+    )
+
+    def __init__(self, *args: Any, profile: ReviewerProfile | None, **options: Any) -> None:
+        options["initial"] = {
+            "sectors": profile.sectors if profile else [],
+            "product_groups": profile.product_groups if profile else [],
+            "open_reviews_limit": profile.open_reviews_limit if profile else OPEN_REVIEWS_USUAL,
+        }
+        super().__init__(*args, **options)

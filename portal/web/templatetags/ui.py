@@ -5,6 +5,7 @@
 {{ seconds|gpu_hours }}                  GPU-seconds as GPU-hours: 3600 → 1, 90 → 0.03
 {{ seconds|duration }}                   "2 h 5 min"
 {{ count|number }}                       1234567 → 1.234.567 in Vietnamese, 1,234,567 in English
+{{ points|basis_points }}               a part of 10,000 as a percentage: 8333 → 83.33 %
 {% bar consumed=… held=… free=… over=… %} a balance as a stacked bar with its legend, all in GPU-seconds
 {% query page=2 %}                       the page's query string with these changed
 """
@@ -58,6 +59,12 @@ def badge(tone: str, icon_name: str, text: object) -> SafeString:
 def number(value: float | None, decimals: int = 0) -> str:
     """A number with the language's separators; nothing for None."""
     return "" if value is None else number_format(value, decimal_pos=decimals, use_l10n=True, force_grouping=True)
+
+
+@register.filter
+def basis_points(points: int | None) -> str:
+    """A part of 10,000 as a percentage with two decimals; nothing for None."""
+    return "" if points is None else f"{number(points / 100, 2)}\N{NO-BREAK SPACE}%"
 
 
 @register.filter

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.core.mail import EmailMessage
@@ -70,9 +71,8 @@ def test_the_applicant_gets_one_mail_in_their_language(
 ) -> None:
     language_set(user=organisation_manager, language=language)
     decision_confirm(person=second_operator, decision=propose(outcome=outcome))
-    assert messages_deliver(queue="default") == 1
-    [mail] = mailoutbox
-    assert mail.to == ["lan@sao-mai.example"]
+    assert messages_deliver(queue="default") == 2  # the proposer hears of it too
+    [mail] = [one for one in mailoutbox if one.to == ["lan@sao-mai.example"]]
     assert "Trợ lý ảo tiếng Việt" in mail.subject
     assert "Đúng sản phẩm ưu tiên." in str(mail.body)
     assert [word for word in words if word not in mail.subject + str(mail.body)] == []
@@ -120,8 +120,8 @@ def test_the_proposer_cannot_confirm(propose: Propose, operator: User) -> None:
     decision = propose()
     with pytest.raises(errors.SamePerson):
         decision_confirm(person=operator, decision=decision)
-    decision.refresh_from_db()
-    assert decision.confirmed_by is None
+    decision = Decision.objects.get()
+    assert (decision.state, decision.confirmed_by) == ("proposed", [])
     assert Application.objects.get().state == "proposed"
     assert not Allocation.objects.exists()
     assert not Message.objects.exists()
@@ -141,22 +141,25 @@ def test_the_database_itself_refuses_one_person_twice(propose: Propose) -> None:
         connection.cursor() as cursor,
     ):
         cursor.execute(
-            "UPDATE reviews_decision SET confirmed_by_id = proposed_by_id, confirmed_at = now() WHERE id = %s",
+            "UPDATE reviews_decision SET state = 'confirmed' WHERE id = %s",
             [decision.pk],
         )
 
 
-def test_the_database_refuses_a_voucher_before_the_second_person(
+def test_the_database_refuses_to_take_a_confirmed_decision_back(
     propose: Propose, project: Project, second_operator: User
 ) -> None:
     decision = decision_confirm(person=second_operator, decision=propose(project=project))
-    with pytest.raises(IntegrityError, match="decision_no_voucher_before_second"), transaction.atomic():
-        Decision.objects.filter(pk=decision.pk).update(confirmed_by=None, confirmed_at=None)
+    with pytest.raises(IntegrityError, match="decision_immutable"), transaction.atomic():
+        Decision.objects.filter(pk=decision.pk).update(state="sent_back")
 
 
 def test_the_database_refuses_two_standing_decisions(propose: Propose, operator: User) -> None:
     decision = propose()
-    decision.pk = None
+    proposal = decision.proposal
+    proposal.pk = uuid4()
+    proposal.save(force_insert=True)
+    decision.pk, decision.proposal = None, proposal
     with pytest.raises(IntegrityError, match="decision_one_stands"), transaction.atomic():
         decision.save(force_insert=True)
 
@@ -191,12 +194,15 @@ def test_a_member_of_the_organisation_can_neither_propose_nor_confirm(
         decision_reject(person=second_operator, decision=decision, reason="no")
 
 
-def test_who_joins_the_organisation_after_proposing_does_not_spoil_it(
+def test_who_joins_the_organisation_after_proposing_cannot_be_confirmed_any_more(
     propose: Propose, organisation: Organisation, operator: User, second_operator: User
 ) -> None:
     decision = propose()
     factories.member(operator, organisation)
-    assert decision_confirm(person=second_operator, decision=decision).allocation is not None
+    with pytest.raises(errors.ConflictOfInterest, match=r"Send it back|trả lại"):
+        decision_confirm(person=second_operator, decision=decision)
+    decision_reject(person=second_operator, decision=decision, reason="x")
+    assert Application.objects.get().state == "submitted"
 
 
 # --- the budget ---------------------------------------------------------------------------------------------------
@@ -245,7 +251,11 @@ def test_the_ledger_decides_when_another_award_was_quicker(
     assert Allocation.objects.count() == 1
     assert Project.objects.count() == 1
     slow.refresh_from_db()
-    assert (slow.confirmed_by, slow.application.state) == (None, "proposed")
+    assert (slow.confirmed_by, slow.state, Application.objects.get(pk=slow.application_id).state) == (
+        [],
+        "proposed",
+        "proposed",
+    )
 
 
 # --- states -------------------------------------------------------------------------------------------------------
@@ -259,7 +269,7 @@ def test_a_decision_sent_back_can_be_proposed_again_and_stays_on_record(
     assert Application.objects.get().state == "submitted"
     second = propose(application=Application.objects.get(), awarded_gpu_hours=100)
     first.refresh_from_db()
-    assert first.sent_back_by == approver
+    assert first.proposal.sent_back_by == approver
     assert decision_confirm(person=approver, decision=second).awarded_gpu_seconds == 100 * HOUR
     assert Decision.objects.count() == 2
 

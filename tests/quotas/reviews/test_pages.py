@@ -74,8 +74,7 @@ def test_the_proposer_is_told_that_another_person_must_confirm(
     assert address not in text(page)
     response = client.post(address, follow=True)
     assert "Another person must confirm it" in text(response)
-    decision.refresh_from_db()
-    assert decision.confirmed_at is None
+    assert Decision.objects.get().state == "proposed"
 
 
 @pytest.mark.parametrize(

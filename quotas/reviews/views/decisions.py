@@ -1,6 +1,3 @@
-from collections.abc import Callable
-
-from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
@@ -9,25 +6,27 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from portal.people.rules import reads_everything
+from portal.people.rules import is_operator, manages, reads_everything
 from portal.web.requests import PersonRequest
 from quotas.allocations.errors import QuotaError
 from quotas.applications.errors import ApplicationError
 from quotas.applications.models import Application
 from quotas.applications.selectors import application_get
-from quotas.programmes.selectors import pool_balances
+from quotas.programmes.selectors import budget_of, pool_balances
+from quotas.proposals.errors import ProposalError
 from quotas.reviews import selectors, services
-from quotas.reviews.forms import ProposalForm, SendBackForm
+from quotas.reviews.forms import ConflictForm, ProposalForm, SendBackForm
 from quotas.reviews.models import Decision
-
-ROWS_A_PAGE = 50
-CARD_ROWS = 5
+from quotas.reviews.services.decisions import amount_vnd_of
+from quotas.reviews.timeline import timeline_of
+from quotas.reviews.views.parts import CARD_ROWS, ROWS_A_PAGE, done
+from quotas.units import SECONDS_PER_HOUR
 
 
 @require_safe
 @login_required
 def application(request: PersonRequest, pk: int) -> HttpResponse:
-    """The centre's page of an application: what is asked for, what was proposed and decided."""
+    """The centre's page of an application: what is asked for, what was found, proposed and decided."""
     return _page(request, selectors.application_get_in_review(request.user, pk))
 
 
@@ -36,7 +35,7 @@ def application(request: PersonRequest, pk: int) -> HttpResponse:
 def propose(request: PersonRequest, pk: int) -> HttpResponse:
     application = selectors.application_get_proposable(request.user, pk)
     form = ProposalForm(request.POST, application=application)
-    if _done(
+    if done(
         form,
         lambda: services.decision_propose(person=request.user, application=application, **form.cleaned_data),
     ):
@@ -51,11 +50,14 @@ def propose(request: PersonRequest, pk: int) -> HttpResponse:
 def confirm(request: PersonRequest, pk: int, decision_pk: int) -> HttpResponse:
     decision = selectors.decision_get_confirmable(request.user, pk, decision_pk)
     try:
-        services.decision_confirm(person=request.user, decision=decision)
-    except (ApplicationError, QuotaError) as error:
+        decision = services.decision_confirm(person=request.user, decision=decision)
+    except (ApplicationError, ProposalError, QuotaError) as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, _("The decision is confirmed. The applicant is told by mail."))
+        if decision.state == Decision.State.CONFIRMED:
+            messages.success(request, _("The decision is confirmed. The applicant is told by mail."))
+        else:
+            messages.success(request, _("You confirmed the decision. It needs one more person."))
     return redirect("reviews:application", pk)
 
 
@@ -64,13 +66,37 @@ def confirm(request: PersonRequest, pk: int, decision_pk: int) -> HttpResponse:
 def send_back(request: PersonRequest, pk: int, decision_pk: int) -> HttpResponse:
     decision = selectors.decision_get_confirmable(request.user, pk, decision_pk)
     form = SendBackForm(request.POST)
-    if _done(
+    if done(
         form,
         lambda: services.decision_reject(person=request.user, decision=decision, reason=form.cleaned_data["reason"]),
     ):
         messages.success(request, _("The proposal was sent back."))
         return redirect("reviews:application", pk)
     return _page(request, selectors.application_get_in_review(request.user, pk), send_back=form, status=422)
+
+
+@require_safe
+@login_required
+def budget_after(request: PersonRequest, pk: int) -> HttpResponse:
+    """Beside the form of a proposal: what an award of so many GPU-hours leaves of the programme's budgets."""
+    application = selectors.application_get_proposable(request.user, pk)
+    text = request.GET.get("awarded_gpu_hours", "")
+    hours = min(int(text), application.gpu_hours) if text.isdecimal() and len(text) < 12 else 0
+    seconds = hours * SECONDS_PER_HOUR
+    amount_vnd = amount_vnd_of(application.gpu_type, seconds)
+    pools = [row for row in pool_balances(application.programme) if row.pool.gpu_type == application.gpu_type]
+    money = budget_of(application.programme)
+    threshold = application.programme.three_person_above_vnd
+    context = {
+        "application": application,
+        "seconds": seconds,
+        "amount_vnd": amount_vnd,
+        "pool": pools[0] if pools else None,
+        "left_gpu_seconds": pools[0].free_gpu_seconds - seconds if pools else 0,
+        "money": money if money.funded_vnd else None,
+        "needs_three": threshold is not None and amount_vnd > threshold,
+    }
+    return render(request, "reviews/budget_after.html", context)
 
 
 @require_safe
@@ -94,17 +120,36 @@ def card(request: PersonRequest) -> HttpResponse:
 @require_safe
 @login_required
 def application_card(request: PersonRequest, pk: int) -> HttpResponse:
-    """On an application's page: what was decided and why, or the way to the centre's page of it."""
+    """On an application's page: what was decided and why, whom its managers named, the way to the centre's page."""
     application = application_get(request.user, pk)
-    decided = [one for one in selectors.decisions_of(application) if one.confirmed_at]
+    decided = [one for one in selectors.decisions_of(application) if one.state == Decision.State.CONFIRMED]
     is_ours = reads_everything(request.user)
-    if not decided and not is_ours:
+    is_managed = manages(request.user, application.organisation) and application.state in selectors.WAITING
+    if not decided and not is_ours and not is_managed:
         return HttpResponse(status=204)
-    context = {"application": application, "decisions": decided, "is_ours": is_ours}
+    context = {
+        "application": application,
+        "decisions": decided,
+        "is_ours": is_ours,
+        "conflict_form": ConflictForm() if is_managed else None,
+    }
     return render(request, "reviews/application_card.html", context)
 
 
-# --- parts --------------------------------------------------------------------------------------------------------
+@require_POST
+@login_required
+def conflict_name(request: PersonRequest, pk: int) -> HttpResponse:
+    """A manager of the organisation, or an operator, names a person who is to have no part in its matters."""
+    application = application_get(request.user, pk)
+    form = ConflictForm(request.POST)
+    if done(
+        form,
+        lambda: services.conflict_name(person=request.user, organisation=application.organisation, **form.cleaned_data),
+    ):
+        messages.success(request, _("Noted: this person has no part in what concerns the organisation."))
+    else:
+        messages.error(request, " ".join(str(text) for errors in form.errors.values() for text in errors))
+    return redirect("reviews:application" if reads_everything(request.user) else "applications:detail", pk)
 
 
 def _page(
@@ -117,33 +162,21 @@ def _page(
 ) -> HttpResponse:
     decisions = selectors.decisions_of(application)
     verbs = selectors.verbs_of(request.user, application, decisions)
+    is_blind = selectors.is_blind(request.user, application)
     context = {
         "application": application,
         "decisions": decisions,
-        "standing": next((one for one in decisions if one.sent_back_at is None), None),
+        "standing": next((one for one in decisions if one.state != Decision.State.SENT_BACK), None),
         "verbs": verbs,
-        "is_own_proposal": any(one.proposed_by_id == request.user.pk and _waits(one) for one in decisions),
+        "is_own_proposal": any(
+            one.proposal.proposed_by_id == request.user.pk and one.state == Decision.State.PROPOSED for one in decisions
+        ),
         "proposal": proposal or ProposalForm(application=application) if verbs.propose else None,
         "send_back": send_back or SendBackForm() if verbs.send_back else None,
         "pools": pool_balances(application.programme),
+        "reviews": [] if is_blind else selectors.assignments_of(request.user, application),
+        "is_blind": is_blind,
+        "conflict_form": ConflictForm() if is_operator(request.user) else None,
+        "steps": timeline_of(application, decisions, with_reviews=not is_blind),
     }
     return render(request, "reviews/application.html", context, status=status)
-
-
-def _waits(decision: Decision) -> bool:
-    return decision.confirmed_at is None and decision.sent_back_at is None
-
-
-def _done(form: forms.Form, service: Callable[[], object]) -> bool:
-    """Runs a service with a valid form; what it refuses becomes an error beside its field."""
-    if not form.is_valid():
-        return False
-    try:
-        service()
-    except ApplicationError as error:
-        form.add_error(error.field if error.field in form.fields else None, str(error))
-        return False
-    except QuotaError as error:  # the programme's budget
-        form.add_error("awarded_gpu_hours" if "awarded_gpu_hours" in form.fields else None, str(error))
-        return False
-    return True

@@ -1,0 +1,146 @@
+"""A call's applications by what their reviewers found, and how far down the budget reaches.
+
+Equal means are a tie: the same rank, and one step of the budget, for there is no reason to pay one and not the other.
+The mean is of the reviews' weighted scores (10,000 is the highest), to two decimals of a percent; the spread is between
+the highest and the lowest. What was decided already has left the budget and takes nothing more of it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.db import connection
+
+from portal.people.models import User
+from quotas.applications.models import Application
+from quotas.programmes.models import Call
+from quotas.programmes.selectors import PoolBalance, pool_balances
+from quotas.proposals.rules import organisations_in_conflict
+from quotas.reviews.models import Assignment
+
+_RANKED = """
+    WITH reviewed AS (
+        SELECT a.id, a.gpu_type, a.state, count(r.id) AS reviews, round(avg(r.score_basis_points)) AS mean,
+               max(r.score_basis_points) - min(r.score_basis_points) AS spread,
+               CASE WHEN a.state IN ('awarded', 'refused') THEN 0
+                    ELSE coalesce(max(d.awarded_gpu_seconds), max(a.gpu_hours)::bigint * 3600) END AS wanted
+          FROM applications_application a
+          LEFT JOIN reviews_assignment r ON r.application_id = a.id AND r.state = 'submitted'
+          LEFT JOIN reviews_decision d ON d.application_id = a.id AND d.state <> 'sent_back'
+         WHERE a.call_id = %s AND a.state IN ('submitted', 'proposed', 'awarded', 'refused')
+         GROUP BY a.id)
+    SELECT id, gpu_type, reviews, mean, spread, wanted,
+           CASE WHEN mean IS NOT NULL THEN rank() OVER (ORDER BY mean DESC NULLS LAST) END,
+           CASE WHEN mean IS NOT NULL THEN count(*) OVER (PARTITION BY mean) ELSE 1 END,
+           sum(wanted) OVER (PARTITION BY gpu_type ORDER BY mean DESC NULLS LAST), count(*) OVER ()
+      FROM reviewed
+     ORDER BY mean DESC NULLS LAST, id LIMIT %s OFFSET %s
+"""
+# The last rank whose whole tie, and all before it, the budget of its GPU type pays.
+_LINES = """
+    WITH reviewed AS (
+        SELECT a.id, a.gpu_type, round(avg(r.score_basis_points)) AS mean,
+               CASE WHEN a.state IN ('awarded', 'refused') THEN 0
+                    ELSE coalesce(max(d.awarded_gpu_seconds), max(a.gpu_hours)::bigint * 3600) END AS wanted
+          FROM applications_application a
+          LEFT JOIN reviews_assignment r ON r.application_id = a.id AND r.state = 'submitted'
+          LEFT JOIN reviews_decision d ON d.application_id = a.id AND d.state <> 'sent_back'
+         WHERE a.call_id = %s AND a.state IN ('submitted', 'proposed', 'awarded', 'refused')
+         GROUP BY a.id),
+    ranked AS (
+        SELECT gpu_type, mean, rank() OVER (ORDER BY mean DESC NULLS LAST) AS place,
+               sum(wanted) OVER (PARTITION BY gpu_type ORDER BY mean DESC NULLS LAST) AS needed
+          FROM reviewed)
+    SELECT gpu_type, place, max(needed) FROM ranked WHERE mean IS NOT NULL GROUP BY gpu_type, place
+     ORDER BY gpu_type, place
+"""
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A place in the ranking. `needed_gpu_seconds`: of this and all better ones of its GPU type. `is_hidden`: who looks
+    is bound to it, or is still to review it, and sees no scores."""
+
+    application: Application
+    rank: int | None
+    ties: int
+    reviews: int
+    mean_basis_points: int | None
+    spread_basis_points: int | None
+    wanted_gpu_seconds: int
+    needed_gpu_seconds: int
+    is_affordable: bool
+    is_hidden: bool
+
+    @property
+    def mean_percent(self) -> float | None:
+        return None if self.mean_basis_points is None else self.mean_basis_points / 100
+
+    @property
+    def spread_percent(self) -> float | None:
+        return None if self.spread_basis_points is None else self.spread_basis_points / 100
+
+
+@dataclass(frozen=True)
+class BudgetLine:
+    """How far the free budget of a GPU type reaches: down to `rank` (None: not even the first), for `needed`."""
+
+    pool: PoolBalance
+    rank: int | None
+    needed_gpu_seconds: int
+    is_all: bool
+
+    @property
+    def left_gpu_seconds(self) -> int:
+        return self.pool.free_gpu_seconds - self.needed_gpu_seconds
+
+
+@dataclass(frozen=True)
+class Ranking:
+    rows: list[Ranked]
+    count: int
+    lines: list[BudgetLine]
+
+
+def ranking_of(person: User, call: Call, *, offset: int = 0, limit: int = 50) -> Ranking:
+    """A page of the ranking, in as many queries whatever its length. Whether the person may see the call at all is
+    decided by the selector that fetched it.
+    """
+    pools = {row.pool.gpu_type: row for row in pool_balances(call.programme)}
+    with connection.cursor() as cursor:
+        cursor.execute(_RANKED, [call.pk, limit, offset])
+        found = cursor.fetchall()
+        cursor.execute(_LINES, [call.pk])
+        steps = cursor.fetchall()
+    applications = Application.objects.select_related("organisation").in_bulk([row[0] for row in found])
+    bound = set(organisations_in_conflict(person).values_list("pk", flat=True))
+    waits = Assignment.objects.filter(reviewer=person, state__in=[Assignment.State.ASSIGNED, Assignment.State.ACCEPTED])
+    blind = set(waits.values_list("application_id", flat=True))
+    rows = []
+    for pk, gpu_type, reviews, mean, spread, wanted, rank, ties, needed, _count in found:
+        application = applications[pk]
+        is_hidden = application.organisation_id in bound or pk in blind
+        rows.append(
+            Ranked(
+                application=application,
+                rank=None if is_hidden else rank,
+                ties=1 if is_hidden else ties,
+                reviews=reviews,
+                mean_basis_points=None if is_hidden or mean is None else int(mean),
+                spread_basis_points=None if is_hidden else spread,
+                wanted_gpu_seconds=int(wanted),
+                needed_gpu_seconds=int(needed),
+                is_affordable=gpu_type in pools and needed <= pools[gpu_type].free_gpu_seconds,
+                is_hidden=is_hidden,
+            )
+        )
+    return Ranking(rows=rows, count=found[0][-1] if found else 0, lines=_lines(pools.values(), steps))
+
+
+def _lines(pools: Iterable[PoolBalance], steps: list[tuple[str, int, int]]) -> list[BudgetLine]:
+    lines = []
+    for pool in pools:
+        own = [(place, int(needed)) for gpu_type, place, needed in steps if gpu_type == pool.pool.gpu_type]
+        paid = [step for step in own if step[1] <= pool.free_gpu_seconds]
+        rank, needed = paid[-1] if paid else (None, 0)
+        lines.append(BudgetLine(pool, rank, needed, is_all=bool(own) and len(paid) == len(own)))
+    return lines

@@ -1,0 +1,258 @@
+"""From an application to an award: proposed by one person, confirmed by others, as quotas.proposals says.
+
+Whether a person may see an application is decided by the selector that fetched it. What the rules of a decision are
+(roles, conflicts of interest, one part a person) is decided here and in the database, because no page may forget it.
+"""
+
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+
+from portal.audit.context import acting
+from portal.clock import centre_date, now
+from portal.outbox.services import message_write
+from portal.people.errors import PeopleError
+from portal.people.models import Project, ProjectMembership, User
+from portal.people.rules import is_operator
+from portal.people.services import project_create, project_member_add
+from quotas.allocations.errors import PoolTooSmall
+from quotas.allocations.models import Allocation
+from quotas.allocations.services import voucher_award
+from quotas.applications.errors import Invalid, WrongState
+from quotas.applications.models import Application
+from quotas.applications.services import application_state_move
+from quotas.programmes.errors import TariffMissing
+from quotas.programmes.selectors import pool_free_gpu_seconds, tariff_on
+from quotas.programmes.terms import approvals_needed
+from quotas.proposals import errors as proposal_errors
+from quotas.proposals.models import Proposal
+from quotas.proposals.rules import has_conflict, may_approve
+from quotas.proposals.services import proposal_approve, proposal_lapse, proposal_make, proposal_send_back
+from quotas.reviews.errors import AwardRefused, ConflictOfInterest, NotDecider, SamePerson, error_from
+from quotas.reviews.models import Assignment, Decision
+from quotas.reviews.services.assignments import reviews_end
+from quotas.texts import is_plain_text
+from quotas.units import SECONDS_PER_HOUR
+
+State = Application.State
+KIND = "award"
+
+
+def amount_vnd_of(gpu_type: str, gpu_seconds: int) -> int:
+    """What an award is worth at today's tariff, in VND, rounded half up; 0 where the GPU type has no tariff."""
+    try:
+        tariff = tariff_on(gpu_type, centre_date(now()))
+    except TariffMissing:
+        return 0
+    return (gpu_seconds * tariff.vnd_per_gpu_hour + SECONDS_PER_HOUR // 2) // SECONDS_PER_HOUR
+
+
+def decision_propose(
+    *,
+    person: User,
+    application: Application,
+    outcome: str,
+    reason: str,
+    awarded_gpu_hours: int = 0,
+    cluster: str = "",
+    project: Project | None = None,
+) -> Decision:
+    """An operator proposes an award (all of it or a part, on one cluster, to a project or a new one) or a refusal.
+
+    Raises NotDecider, ConflictOfInterest, OtherPart, Invalid, WrongState; PoolTooSmall if the programme's budget does
+    not reach.
+    """
+    if not is_operator(person):
+        raise NotDecider
+    if has_conflict(person, application.organisation):
+        raise ConflictOfInterest
+    _check_reason(reason)
+    is_award = outcome == Decision.Outcome.AWARD
+    if is_award:
+        _check_award(application, awarded_gpu_hours, cluster, project)
+    seconds = awarded_gpu_hours * SECONDS_PER_HOUR if is_award else 0
+    amount_vnd = amount_vnd_of(application.gpu_type, seconds)
+    with transaction.atomic(), acting(person, "decision_propose"):
+        application_state_move(application, [State.SUBMITTED], State.PROPOSED)
+        proposal = proposal_make(
+            kind=KIND,
+            facts={
+                "application": application.pk,
+                "title": application.project_title,
+                "outcome": str(Decision.Outcome(outcome)),
+                "gpu_type": application.gpu_type,
+                "gpu_seconds": seconds,
+                "asked_gpu_seconds": application.gpu_hours * SECONDS_PER_HOUR,
+                "amount_vnd": amount_vnd,
+                "cluster": cluster if is_award else "",
+                "project": project.pk if is_award and project else None,
+            },
+            reason=reason,
+            person=person,
+            organisation=application.organisation,
+            approvals_needed=approvals_needed(application.programme, amount_vnd),
+        )
+        try:
+            with transaction.atomic():
+                return Decision.objects.create(
+                    application=application,
+                    proposal=proposal,
+                    outcome=Decision.Outcome(outcome),
+                    awarded_gpu_seconds=seconds,
+                    amount_vnd=amount_vnd,
+                    cluster=cluster if is_award else "",
+                    project=project if is_award else None,
+                )
+        except IntegrityError as error:
+            raise error_from(error) or error from error
+
+
+def _check_reason(reason: str) -> None:
+    if not reason.strip() or len(reason) > 4_000 or not is_plain_text(reason):
+        raise Invalid(_("Give the reason, in at most 4,000 characters without control characters."), field="reason")
+
+
+def _check_award(application: Application, gpu_hours: int, cluster: str, project: Project | None) -> None:
+    if not 1 <= gpu_hours <= application.gpu_hours:
+        raise Invalid(
+            _("Award 1 to %(asked)s GPU-hours: more was not asked for.") % {"asked": f"{application.gpu_hours:,}"},
+            field="awarded_gpu_hours",
+        )
+    largest = application.programme.largest_award_gpu_hours
+    if largest is not None and gpu_hours > largest:
+        raise Invalid(
+            _("The programme awards at most %(most)s GPU-hours at once.") % {"most": f"{largest:,}"},
+            field="awarded_gpu_hours",
+        )
+    if not cluster:
+        raise Invalid(_("Say on which cluster."), field="cluster")
+    if project is not None and (project.organisation_id != application.organisation_id or not project.is_active):
+        raise Invalid(_("This is no active project of the applying organisation."), field="project")
+    pool = application.programme.pools.filter(gpu_type=application.gpu_type).first()
+    free = pool_free_gpu_seconds(pool) if pool else 0
+    if gpu_hours * SECONDS_PER_HOUR > free:
+        # The ledger decides at the confirmation; this only says it before a second person looks.
+        raise PoolTooSmall(
+            programme=application.programme.name,
+            gpu_type=application.gpu_type,
+            free_gpu_seconds=free,
+            needed_gpu_seconds=gpu_hours * SECONDS_PER_HOUR,
+        )
+
+
+def decision_confirm(*, person: User, decision: Decision) -> Decision:
+    """The second person's yes, or the second's and the third's. The last one makes project (with the applicant as its
+    PI), voucher, allocation and grant, in one transaction, the applicant's mail included.
+
+    Raises SamePerson, OtherPart (the database's word), NotDecider, ConflictOfInterest, WrongState, AwardRefused (ended
+    meanwhile, applicant gone, dearer than at the proposal), PoolTooSmall.
+    """
+    try:
+        proposal_approve(proposal=decision.proposal, person=person)
+    except proposal_errors.CannotBeCarriedOut as error:
+        raise error.__cause__ or error from error  # what the award itself refused
+    except proposal_errors.ProposalError as error:
+        raise _ours(error, decision) from error
+    decision.refresh_from_db()
+    decision.application.refresh_from_db()
+    return decision
+
+
+def decision_reject(*, person: User, decision: Decision, reason: str) -> None:
+    """Sends a proposed decision back: the application waits again for a proposal. The proposer may do it too.
+
+    Raises NotDecider, ConflictOfInterest, Invalid, WrongState.
+    """
+    _check_reason(reason)
+    if not may_approve(person):
+        raise NotDecider
+    if has_conflict(person, decision.application.organisation):
+        raise ConflictOfInterest
+    try:
+        proposal_send_back(proposal=decision.proposal, person=person, reason=reason)
+    except proposal_errors.ProposalError as error:
+        raise _ours(error, decision) from error
+    decision.refresh_from_db()
+    decision.application.refresh_from_db()
+
+
+def _ours(error: proposal_errors.ProposalError, decision: Decision) -> Exception:
+    if isinstance(error, proposal_errors.NotAllowed):
+        return NotDecider()
+    if isinstance(error, proposal_errors.ConflictOfInterest):
+        return ConflictOfInterest(error.message)
+    if isinstance(error, proposal_errors.SamePerson):
+        return SamePerson() if error.message == proposal_errors.SamePerson.message else SamePerson(error.message)
+    if isinstance(error, proposal_errors.WrongState):
+        return WrongState(Application.objects.get(pk=decision.application_id).get_state_display())
+    return error
+
+
+# --- what the proposal's end does -----------------------------------------------------------------------------------
+
+
+def decision_carry_out(proposal: Proposal) -> None:
+    """The last approval was given, in whose transaction this runs. Raises AwardRefused, PoolTooSmall, WrongState."""
+    decision = Decision.objects.select_related("application__programme", "application__organisation", "project").get(
+        proposal=proposal
+    )
+    application = decision.application
+    is_award = decision.outcome == Decision.Outcome.AWARD
+    person = proposal.decided_by
+    if is_award and proposal.approvals_needed < approvals_needed(
+        application.programme, amount_vnd_of(application.gpu_type, decision.awarded_gpu_seconds)
+    ):
+        raise AwardRefused(
+            _("At today's tariff this award needs two approvals. Send it back, so that it is proposed again.")
+        )
+    application_state_move(application, [State.PROPOSED], State.AWARDED if is_award else State.REFUSED)
+    if is_award:
+        allocation = _award(decision, person)
+        decision.project, decision.voucher, decision.allocation = allocation.project, allocation.voucher, allocation
+    decision.state = Decision.State.CONFIRMED
+    decision.save(update_fields=["state", "project", "voucher", "allocation"])
+    reviews_end(application=application, end=Assignment.End.DECIDED)
+    message_write(topic="reviews.decided", key=str(decision.pk), payload={"decision": decision.pk})
+
+
+def decision_sent_back(proposal: Proposal) -> None:
+    """The proposal was closed without being carried out: the application waits again, unless it was withdrawn."""
+    decision = Decision.objects.select_related("application").get(proposal=proposal)
+    decision.state = Decision.State.SENT_BACK
+    decision.save(update_fields=["state"])
+    if decision.application.state == State.PROPOSED:
+        application_state_move(decision.application, [State.PROPOSED], State.SUBMITTED)
+
+
+def decision_fall(application: Application, person: User) -> None:
+    """The application was withdrawn, in whose transaction this runs: a decision that was proposed falls with it."""
+    standing = Decision.objects.filter(application=application, state=Decision.State.PROPOSED).select_related(
+        "proposal"
+    )
+    for decision in standing:
+        proposal_lapse(proposal=decision.proposal, person=person, reason=_("The application was withdrawn."))
+
+
+def _award(decision: Decision, person: User) -> Allocation:
+    application = decision.application
+    if application.ends_on < centre_date(now()):
+        raise AwardRefused(_("The period asked for is over. Send it back or refuse it."))
+    project = decision.project
+    if project is None:
+        project = project_create(organisation=application.organisation, title=application.project_title, actor=person)
+        try:
+            project_member_add(
+                project=project, user=application.applicant, role=ProjectMembership.Role.PI, actor=person
+            )
+        except PeopleError as error:
+            raise AwardRefused(_("The applicant has left the organisation: nobody would lead the project.")) from error
+    return voucher_award(
+        organisation=application.organisation,
+        project=project,
+        programme=application.programme,
+        gpu_type=application.gpu_type,
+        amount_gpu_seconds=decision.awarded_gpu_seconds,
+        cluster=decision.cluster,
+        starts_on=application.starts_on,
+        ends_on=application.ends_on,
+        actor=person,
+    )
