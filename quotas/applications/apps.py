@@ -7,14 +7,15 @@ class ApplicationsConfig(AppConfig):
     label = "applications"
 
     def ready(self) -> None:
-        from portal.people.rules import manages_any, reads_everything  # noqa: PLC0415  models must be ready first
+        from portal.people.rules import reads_everything  # noqa: PLC0415  models must be ready first
         from portal.web.registry import home_cards, navigation  # noqa: PLC0415
+        from quotas.applications.rules import writes_any  # noqa: PLC0415
 
-        home_cards.register("applications:card", order=11, wide=True, show=manages_any)
+        home_cards.register("applications:card", order=11, wide=True, show=writes_any)
         navigation.register(
             "applications:list",
             label=_("Applications"),
             icon="file-text",
             order=30,
-            show=manages_any | reads_everything,
+            show=writes_any | reads_everything,
         )

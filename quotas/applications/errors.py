@@ -1,8 +1,14 @@
 """What can be refused about applications. `field` names the form field that the message belongs
 beside."""
 
+from typing import TYPE_CHECKING
+
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+
+if TYPE_CHECKING:
+    from quotas.applications.checks import Problem
+    from quotas.applications.models import Answer
 
 
 class ApplicationError(Exception):
@@ -25,6 +31,39 @@ class Invalid(ApplicationError):
 
 class NotManager(ApplicationError):
     message = _("You can apply only for an organisation that you manage.")
+
+
+class NotWriter(ApplicationError):
+    message = _("An application is written by the organisation's managers and by the members whom they name.")
+
+
+class NotReturner(ApplicationError):
+    message = _("Operators return an application for changes.")
+
+
+class EditedMeanwhile(ApplicationError):
+    """Another person changed the field since it was read. `answer` is what stands there, `text` what was sent."""
+
+    message = _("Somebody else changed this while you were writing. Nothing of either text is lost.")
+
+    def __init__(self, *, answer: "Answer", text: str) -> None:
+        super().__init__(field=answer.key)
+        self.answer = answer
+        self.text = text
+
+
+class Incomplete(ApplicationError):
+    """What stands in the way of submitting: `problems`, each with its field and section."""
+
+    message = _("The application is not complete yet. What is missing is listed.")
+
+    def __init__(self, problems: "list[Problem]") -> None:
+        super().__init__()
+        self.problems = problems
+
+
+class CallClosed(ApplicationError):
+    """The call has closed, and the grace after it is over. What was written stays."""
 
 
 class WrongState(ApplicationError):
