@@ -3,6 +3,11 @@
 Compose them with `|` and `&`: `reads_everything = is_operator | is_approver | is_auditor`.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TypeVar, cast
+
 import rules
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
@@ -12,16 +17,47 @@ from portal.people.models import CentreRole, Membership, Organisation, Project, 
 Person = User | AnonymousUser
 
 
-def _held(person: Person, roles: QuerySet[Membership] | QuerySet[ProjectMembership]) -> bool:
+T = TypeVar("T")
+_known: ContextVar[dict[tuple[str, object], object] | None] = ContextVar("known_roles", default=None)
+
+
+@contextmanager
+def roles_asked_once() -> Iterator[None]:
+    """Inside, what was asked about a person is not asked again: for a request that only reads, whose page asks the same
+    of many links. What writes never runs inside: a role that was taken away a moment ago counts there.
+    """
+    before = _known.set({})
+    try:
+        yield
+    finally:
+        _known.reset(before)
+
+
+def asked_once(name: str, person: User, ask: Callable[[], T]) -> T:
+    """The answer about a person, from memory where `roles_asked_once` is on."""
+    known = _known.get()
+    if known is None:
+        return ask()
+    key = (name, person.pk)
+    if key not in known:
+        known[key] = ask()
+    return cast(T, known[key])
+
+
+def _held(person: Person, roles: QuerySet[Membership] | QuerySet[ProjectMembership], name: str = "") -> bool:
     """Whether one of these rows is the person's; never for a stranger or a person who was deactivated."""
-    return isinstance(person, User) and person.is_active and roles.filter(user=person).exists()
+    if not isinstance(person, User) or not person.is_active:
+        return False
+    rows = roles.filter(user=person)
+    return asked_once(name, person, rows.exists) if name else rows.exists()
 
 
 def centre_roles(person: Person) -> frozenset[str]:
     """The person's roles of the centre; empty for a stranger and for a person who was deactivated."""
     if not isinstance(person, User) or not person.is_active:
         return frozenset()
-    return frozenset(CentreRole.objects.filter(user=person).values_list("role", flat=True))
+    roles = CentreRole.objects.filter(user=person).values_list("role", flat=True)
+    return asked_once("centre", person, lambda: frozenset(roles))
 
 
 @rules.predicate
@@ -57,7 +93,7 @@ def manages(person: Person, organisation: Organisation) -> bool:
 
 @rules.predicate
 def manages_any(person: Person) -> bool:
-    return _held(person, Membership.objects.filter(role=Membership.Role.MANAGER))
+    return _held(person, Membership.objects.filter(role=Membership.Role.MANAGER), "manages any")
 
 
 @rules.predicate
@@ -78,7 +114,7 @@ def is_pi(person: Person, project: Project) -> bool:
 
 @rules.predicate
 def is_in_a_project(person: Person) -> bool:
-    return _held(person, ProjectMembership.objects.all())
+    return _held(person, ProjectMembership.objects.all(), "in a project")
 
 
 @rules.predicate

@@ -6,6 +6,7 @@ from django.utils import timezone, translation
 from django.utils.cache import patch_vary_headers
 
 from portal.clock import centre_zone
+from portal.people.rules import roles_asked_once
 
 
 class LanguageMiddleware:
@@ -27,3 +28,16 @@ class LanguageMiddleware:
         response.headers.setdefault("Content-Language", language)
         patch_vary_headers(response, ("Cookie",))
         return response
+
+
+class RolesMiddleware:
+    """A page that only reads asks once for each role of its person, however many links and cards depend on it."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.method not in ("GET", "HEAD"):
+            return self.get_response(request)
+        with roles_asked_once():
+            return self.get_response(request)

@@ -17,5 +17,5 @@ class ApplicationsConfig(AppConfig):
             label=_("Applications"),
             icon="file-text",
             order=30,
-            show=writes_any | reads_everything,
+            show=reads_everything | writes_any,
         )

@@ -6,7 +6,7 @@ import rules
 from django.db.models import Q, QuerySet
 
 from portal.people.models import Membership, User
-from portal.people.rules import Person, is_operator, manages, manages_any, reads_everything
+from portal.people.rules import Person, asked_once, is_operator, manages, manages_any, reads_everything
 from portal.people.selectors import organisations_managed
 from quotas.applications.models import Application, Writer
 from quotas.proposals.rules import has_conflict
@@ -45,7 +45,9 @@ def read_by(person: Person) -> Q:
 @rules.predicate
 def writes_any(person: Person) -> bool:
     """Managers, and members who were named to write an application."""
-    return bool(manages_any(person)) or (isinstance(person, User) and Writer.objects.filter(user=person).exists())
+    if not isinstance(person, User) or not person.is_active:
+        return False
+    return bool(manages_any(person)) or asked_once("writes any", person, Writer.objects.filter(user=person).exists)
 
 
 def may_write(person: Person, application: Application) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import field as dataclass_field
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Max, Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 
@@ -54,7 +54,8 @@ def applications_visible(person: Person) -> QuerySet[Application]:
 def application_list(person: Person, filters: Filters | None = None) -> QuerySet[Application]:
     """What the person may see, newest first unless ordered otherwise, with `edited_at`, the last change of a text."""
     filters = filters or Filters()
-    rows = applications_visible(person).annotate(edited_at=Max("answers__edited_at"))
+    edits = Answer.objects.filter(application=OuterRef("pk")).order_by("-edited_at")
+    rows = applications_visible(person).annotate(edited_at=Subquery(edits.values("edited_at")[:1]))
     for name, value in (("state", filters.state), ("call__slug", filters.call), ("sector", filters.sector)):
         rows = rows.filter(**{name: value}) if value else rows
     if filters.risk:
