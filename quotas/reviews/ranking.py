@@ -5,7 +5,6 @@ The mean is of the reviews' weighted scores (10,000 is the highest), to two deci
 the highest and the lowest. What was decided already has left the budget and takes nothing more of it.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db import connection
@@ -17,42 +16,46 @@ from quotas.programmes.selectors import PoolBalance, pool_balances
 from quotas.proposals.rules import organisations_in_conflict
 from quotas.reviews.models import Assignment
 
-_RANKED = """
-    WITH reviewed AS (
-        SELECT a.id, a.gpu_type, a.state, count(r.id) AS reviews, round(avg(r.score_basis_points)) AS mean,
-               max(r.score_basis_points) - min(r.score_basis_points) AS spread,
+# What is ranked, each with what it and all that is better need of their GPU type's budget. A window's peers are counted
+# together, so a tie is one step.
+_PLACES = """
+    WITH found AS (
+        SELECT r.application_id, count(*) AS reviews, round(avg(r.score_basis_points))::int AS mean,
+               max(r.score_basis_points) - min(r.score_basis_points) AS spread
+          FROM reviews_assignment r JOIN applications_application a ON a.id = r.application_id
+         WHERE a.call_id = %(call)s AND r.state = 'submitted'
+         GROUP BY r.application_id),
+    wanting AS (
+        SELECT a.id, a.gpu_type, coalesce(f.reviews, 0) AS reviews, f.mean, f.spread,
                CASE WHEN a.state IN ('awarded', 'refused') THEN 0
-                    ELSE coalesce(max(d.awarded_gpu_seconds), max(a.gpu_hours)::bigint * 3600) END AS wanted
+                    ELSE coalesce(d.awarded_gpu_seconds, a.gpu_hours::bigint * 3600) END AS wanted
           FROM applications_application a
-          LEFT JOIN reviews_assignment r ON r.application_id = a.id AND r.state = 'submitted'
+          LEFT JOIN found f ON f.application_id = a.id
           LEFT JOIN reviews_decision d ON d.application_id = a.id AND d.state <> 'sent_back'
-         WHERE a.call_id = %s AND a.state IN ('submitted', 'proposed', 'awarded', 'refused')
-         GROUP BY a.id)
-    SELECT id, gpu_type, reviews, mean, spread, wanted,
-           CASE WHEN mean IS NOT NULL THEN rank() OVER (ORDER BY mean DESC NULLS LAST) END,
-           CASE WHEN mean IS NOT NULL THEN count(*) OVER (PARTITION BY mean) ELSE 1 END,
-           sum(wanted) OVER (PARTITION BY gpu_type ORDER BY mean DESC NULLS LAST), count(*) OVER ()
-      FROM reviewed
-     ORDER BY mean DESC NULLS LAST, id LIMIT %s OFFSET %s
+         WHERE a.call_id = %(call)s AND a.state IN ('submitted', 'proposed', 'awarded', 'refused')),
+    places AS (
+        SELECT *, rank() OVER (ORDER BY mean DESC NULLS LAST) AS place,
+               sum(wanted) OVER (PARTITION BY gpu_type ORDER BY mean DESC NULLS LAST)::bigint AS needed
+          FROM wanting)
 """
-# The last rank whose whole tie, and all before it, the budget of its GPU type pays.
-_LINES = """
-    WITH reviewed AS (
-        SELECT a.id, a.gpu_type, round(avg(r.score_basis_points)) AS mean,
-               CASE WHEN a.state IN ('awarded', 'refused') THEN 0
-                    ELSE coalesce(max(d.awarded_gpu_seconds), max(a.gpu_hours)::bigint * 3600) END AS wanted
-          FROM applications_application a
-          LEFT JOIN reviews_assignment r ON r.application_id = a.id AND r.state = 'submitted'
-          LEFT JOIN reviews_decision d ON d.application_id = a.id AND d.state <> 'sent_back'
-         WHERE a.call_id = %s AND a.state IN ('submitted', 'proposed', 'awarded', 'refused')
-         GROUP BY a.id),
-    ranked AS (
-        SELECT gpu_type, mean, rank() OVER (ORDER BY mean DESC NULLS LAST) AS place,
-               sum(wanted) OVER (PARTITION BY gpu_type ORDER BY mean DESC NULLS LAST) AS needed
-          FROM reviewed)
-    SELECT gpu_type, place, max(needed) FROM ranked WHERE mean IS NOT NULL GROUP BY gpu_type, place
-     ORDER BY gpu_type, place
+_PAGE = (
+    _PLACES  # noqa: S608  constant texts; what varies is a parameter
+    + """
+    SELECT id, gpu_type, reviews, mean, spread, wanted, CASE WHEN mean IS NOT NULL THEN place END,
+           CASE WHEN mean IS NOT NULL THEN count(*) OVER (PARTITION BY mean) ELSE 1 END, needed, count(*) OVER ()
+      FROM places ORDER BY mean DESC NULLS LAST, id LIMIT %(limit)s OFFSET %(offset)s
 """
+)
+# The last place of each GPU type that its free budget pays, what that takes, and whether it is the last of all.
+_LINES = (
+    _PLACES  # noqa: S608  constant texts; what varies is a parameter
+    + """
+    SELECT gpu_type, max(place) FILTER (WHERE needed <= free), coalesce(max(needed) FILTER (WHERE needed <= free), 0),
+           bool_and(needed <= free)
+      FROM places JOIN unnest(%(types)s::text[], %(free)s::bigint[]) AS pool (gpu_type, free) USING (gpu_type)
+     WHERE mean IS NOT NULL GROUP BY gpu_type
+"""
+)
 
 
 @dataclass(frozen=True)
@@ -107,10 +110,11 @@ def ranking_of(person: User, call: Call, *, offset: int = 0, limit: int = 50) ->
     """
     pools = {row.pool.gpu_type: row for row in pool_balances(call.programme)}
     with connection.cursor() as cursor:
-        cursor.execute(_RANKED, [call.pk, limit, offset])
+        cursor.execute(_PAGE, {"call": call.pk, "limit": limit, "offset": offset})
         found = cursor.fetchall()
-        cursor.execute(_LINES, [call.pk])
-        steps = cursor.fetchall()
+        free = [row.free_gpu_seconds for row in pools.values()]
+        cursor.execute(_LINES, {"call": call.pk, "types": list(pools), "free": free})
+        reach = {row[0]: row[1:] for row in cursor.fetchall()}
     applications = Application.objects.select_related("organisation").in_bulk([row[0] for row in found])
     bound = set(organisations_in_conflict(person).values_list("pk", flat=True))
     waits = Assignment.objects.filter(reviewer=person, state__in=[Assignment.State.ASSIGNED, Assignment.State.ACCEPTED])
@@ -125,22 +129,20 @@ def ranking_of(person: User, call: Call, *, offset: int = 0, limit: int = 50) ->
                 rank=None if is_hidden else rank,
                 ties=1 if is_hidden else ties,
                 reviews=reviews,
-                mean_basis_points=None if is_hidden or mean is None else int(mean),
+                mean_basis_points=None if is_hidden else mean,
                 spread_basis_points=None if is_hidden else spread,
-                wanted_gpu_seconds=int(wanted),
-                needed_gpu_seconds=int(needed),
+                wanted_gpu_seconds=wanted,
+                needed_gpu_seconds=needed,
                 is_affordable=gpu_type in pools and needed <= pools[gpu_type].free_gpu_seconds,
                 is_hidden=is_hidden,
             )
         )
-    return Ranking(rows=rows, count=found[0][-1] if found else 0, lines=_lines(pools.values(), steps))
+    return Ranking(rows=rows, count=found[0][-1] if found else 0, lines=_lines(pools, reach))
 
 
-def _lines(pools: Iterable[PoolBalance], steps: list[tuple[str, int, int]]) -> list[BudgetLine]:
+def _lines(pools: dict[str, PoolBalance], reach: dict[str, tuple[int | None, int, bool]]) -> list[BudgetLine]:
     lines = []
-    for pool in pools:
-        own = [(place, int(needed)) for gpu_type, place, needed in steps if gpu_type == pool.pool.gpu_type]
-        paid = [step for step in own if step[1] <= pool.free_gpu_seconds]
-        rank, needed = paid[-1] if paid else (None, 0)
-        lines.append(BudgetLine(pool, rank, needed, is_all=bool(own) and len(paid) == len(own)))
+    for gpu_type, pool in pools.items():
+        rank, needed, is_all = reach.get(gpu_type, (None, 0, False))
+        lines.append(BudgetLine(pool, rank, needed, is_all=is_all))
     return lines

@@ -251,17 +251,21 @@ def reviewers_that_can_join(call: Call) -> QuerySet[User]:
     return User.objects.filter(centre_roles__role=CentreRole.Role.REVIEWER, is_active=True).exclude(pk__in=joined)
 
 
-def matrix_of(call: Call) -> QuerySet[Application]:
-    """The call's submitted applications with their reviews in `reviews`; those that lack reviewers first."""
-    reviews = Assignment.objects.select_related("reviewer").order_by("pk")
+def matrix_places(call: Call) -> QuerySet[Application, int]:
+    """The numbers of the call's submitted applications, those with the fewest reviewers first."""
     counting = Count("assignments", filter=~Q(assignments__state=Review.ENDED))
-    return (
-        Application.objects.filter(call=call, state__in=[*WAITING, State.AWARDED, State.REFUSED])
-        .select_related("organisation")
-        .annotate(reviewer_count=counting)
-        .prefetch_related(Prefetch("assignments", queryset=reviews, to_attr="reviews"))
-        .order_by("reviewer_count", "pk")
+    rows = Application.objects.filter(call=call, state__in=[*WAITING, State.AWARDED, State.REFUSED])
+    return rows.values_list("pk", flat=True).annotate(reviewer_count=counting).order_by("reviewer_count", "pk")
+
+
+def matrix_rows(pks: Iterable[int]) -> list[Application]:
+    """These applications, in this order, each with its reviews in `reviews`."""
+    reviews = Assignment.objects.select_related("reviewer").order_by("pk")
+    rows = Application.objects.select_related("organisation").prefetch_related(
+        Prefetch("assignments", queryset=reviews, to_attr="reviews")
     )
+    known = rows.in_bulk(list(pks))
+    return [known[pk] for pk in pks]
 
 
 def reviewer_get_profiled(person: Person, pk: int) -> User:

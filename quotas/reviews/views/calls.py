@@ -43,12 +43,13 @@ def ranking(request: PersonRequest, slug: str) -> HttpResponse:
 @login_required
 def matrix(request: PersonRequest, slug: str) -> HttpResponse:
     call = selectors.call_get_in_review(request.user, slug)
-    page = Paginator(selectors.matrix_of(call), ROWS_A_PAGE).get_page(request.GET.get("page"))
+    page = Paginator(selectors.matrix_places(call), ROWS_A_PAGE).get_page(request.GET.get("page"))
     reviewers = selectors.reviewers_of(call)
     may_arrange = is_operator(request.user)
     context = {
         "call": call,
         "page": page,
+        "rows": selectors.matrix_rows(list(page.object_list)),
         "reviewers": reviewers,
         "may_arrange": may_arrange,
         "form": ReviewerForm(call=call) if may_arrange else None,
