@@ -79,8 +79,7 @@ def applications_make(call: Call, count: int) -> None:
         for number in range(ORGANISATIONS)
     ]
     moment, today = now(), centre_date(now())
-    fields = {name for name in ("question_set", "state_at") if hasattr(Application, name)}
-    more = {"question_set": questions_current(call), "state_at": moment}
+    questions = questions_current(call)
     Application.objects.bulk_create(
         Application(
             programme=call.programme,
@@ -97,7 +96,8 @@ def applications_make(call: Call, count: int) -> None:
             submitted_at=moment,
             created_at=moment,
             updated_at=moment,
-            **{name: more[name] for name in fields},
+            question_set=questions,
+            state_at=moment,
         )
         for number in range(count)
     )

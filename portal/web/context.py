@@ -34,7 +34,9 @@ class Shell:
 
     def tree(self) -> list[Branch]:
         """The person's organisations, each with the projects that the person works in or manages."""
-        organisations = organisations_of(self.person)
+        organisations = list(organisations_of(self.person))
+        if not organisations:
+            return []
         projects = list(projects_visible(self.person).filter(is_active=True, organisation__in=organisations))
         return [
             Branch(organisation, [project for project in projects if project.organisation_id == organisation.pk])

@@ -26,4 +26,6 @@ class Followers:
 
 
 withdrawals = Followers()
+returns = Followers()  # for changes
+resubmissions = Followers()  # of what was returned
 application_cards = Cards()  # on an application's page, reversed with its number

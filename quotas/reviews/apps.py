@@ -9,14 +9,28 @@ class ReviewsConfig(AppConfig):
     def ready(self) -> None:
         from portal.people.rules import is_reviewer, reads_everything  # noqa: PLC0415  models must be ready first
         from portal.web.registry import home_cards, navigation  # noqa: PLC0415
-        from quotas.applications.registry import application_cards, withdrawals  # noqa: PLC0415
+        from quotas.applications.registry import (  # noqa: PLC0415
+            application_cards,
+            resubmissions,
+            returns,
+            withdrawals,
+        )
+        from quotas.applications.rules import readers_register  # noqa: PLC0415
         from quotas.reviews import kinds  # noqa: PLC0415
-        from quotas.reviews.services.assignments import reviews_withdrawn  # noqa: PLC0415
+        from quotas.reviews.selectors import reviewed_by  # noqa: PLC0415
+        from quotas.reviews.services.assignments import (  # noqa: PLC0415
+            reviews_reopen,
+            reviews_resume,
+            reviews_withdrawn,
+        )
         from quotas.reviews.services.decisions import decision_fall  # noqa: PLC0415
 
         kinds.register()
         withdrawals.register(decision_fall)
         withdrawals.register(reviews_withdrawn)
+        returns.register(reviews_reopen)
+        resubmissions.register(reviews_resume)
+        readers_register(reviewed_by)
         application_cards.register("reviews:application_card", order=10)
         home_cards.register("reviews:card", order=10, wide=True, show=reads_everything)
         home_cards.register("reviews:reviewer_card", order=12, wide=True, show=is_reviewer)

@@ -1,19 +1,7 @@
 """What applications and reviewers have in common: sectors and product groups, in the applications' words."""
 
-from django.utils.translation import gettext_lazy as _
+from quotas.applications.fields import COMMON
 
-SECTORS = (
-    ("health", _("Health")),
-    ("smart_cities", _("Smart cities")),
-    ("environment", _("Environment")),
-    ("finance", _("Finance")),
-    ("education", _("Education")),
-    ("other", _("Another sector")),
-)
-PRODUCT_GROUPS = (
-    ("language_model", _("Vietnamese language model")),
-    ("assistant", _("Virtual assistant")),
-    ("vertical", _("Specialised (vertical) AI")),
-    ("analytical", _("Analytical AI")),
-    ("other", _("Another product")),
-)
+_CHOICES = {one.key: one.choices for one in COMMON}
+SECTORS = _CHOICES["sector"]
+PRODUCT_GROUPS = _CHOICES["product_group"]

@@ -6,8 +6,10 @@ the highest and the lowest. What was decided already has left the budget and tak
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection
+from django.db.models import Q
 
 from portal.people.models import User
 from quotas.applications.models import Application
@@ -16,8 +18,11 @@ from quotas.programmes.selectors import PoolBalance, pool_balances
 from quotas.proposals.rules import organisations_in_conflict
 from quotas.reviews.models import Assignment
 
+Review = Assignment.State
+
 # What is ranked, each with what it and all that is better need of their GPU type's budget. A window's peers are counted
-# together, so a tie is one step.
+# together, so a tie is one step. `lines`: the last place of each GPU type that its free budget pays, what that takes,
+# and whether it is the last of all.
 _PLACES = """
     WITH found AS (
         SELECT r.application_id, count(*) AS reviews, round(avg(r.score_basis_points))::int AS mean,
@@ -41,19 +46,15 @@ _PLACES = """
 _PAGE = (
     _PLACES  # noqa: S608  constant texts; what varies is a parameter
     + """
+    , lines AS (
+        SELECT gpu_type, max(place) FILTER (WHERE needed <= free) AS rank,
+               coalesce(max(needed) FILTER (WHERE needed <= free), 0) AS needed, bool_and(needed <= free) AS is_all
+          FROM places JOIN unnest(%(types)s::text[], %(free)s::bigint[]) AS pool (gpu_type, free) USING (gpu_type)
+         WHERE mean IS NOT NULL GROUP BY gpu_type)
     SELECT id, gpu_type, reviews, mean, spread, wanted, CASE WHEN mean IS NOT NULL THEN place END,
-           CASE WHEN mean IS NOT NULL THEN count(*) OVER (PARTITION BY mean) ELSE 1 END, needed, count(*) OVER ()
+           CASE WHEN mean IS NOT NULL THEN count(*) OVER (PARTITION BY mean) ELSE 1 END, needed, count(*) OVER (),
+           (SELECT json_object_agg(gpu_type, json_build_array(rank, needed, is_all)) FROM lines)
       FROM places ORDER BY mean DESC NULLS LAST, id LIMIT %(limit)s OFFSET %(offset)s
-"""
-)
-# The last place of each GPU type that its free budget pays, what that takes, and whether it is the last of all.
-_LINES = (
-    _PLACES  # noqa: S608  constant texts; what varies is a parameter
-    + """
-    SELECT gpu_type, max(place) FILTER (WHERE needed <= free), coalesce(max(needed) FILTER (WHERE needed <= free), 0),
-           bool_and(needed <= free)
-      FROM places JOIN unnest(%(types)s::text[], %(free)s::bigint[]) AS pool (gpu_type, free) USING (gpu_type)
-     WHERE mean IS NOT NULL GROUP BY gpu_type
 """
 )
 
@@ -110,19 +111,24 @@ def ranking_of(person: User, call: Call, *, offset: int = 0, limit: int = 50) ->
     """
     pools = {row.pool.gpu_type: row for row in pool_balances(call.programme)}
     with connection.cursor() as cursor:
-        cursor.execute(_PAGE, {"call": call.pk, "limit": limit, "offset": offset})
-        found = cursor.fetchall()
         free = [row.free_gpu_seconds for row in pools.values()]
-        cursor.execute(_LINES, {"call": call.pk, "types": list(pools), "free": free})
-        reach = {row[0]: row[1:] for row in cursor.fetchall()}
-    applications = Application.objects.select_related("organisation").in_bulk([row[0] for row in found])
-    bound = set(organisations_in_conflict(person).values_list("pk", flat=True))
-    waits = Assignment.objects.filter(reviewer=person, state__in=[Assignment.State.ASSIGNED, Assignment.State.ACCEPTED])
-    blind = set(waits.values_list("application_id", flat=True))
+        given: dict[str, Any] = {"call": call.pk, "limit": limit, "offset": offset, "types": list(pools), "free": free}
+        cursor.execute(_PAGE, given)
+        found = cursor.fetchall()
+    reach = (found[0][-1] if found else None) or {}
+    waits = Assignment.objects.filter(reviewer=person, state__in=[Review.ASSIGNED, Review.ACCEPTED])
+    applications = (
+        Application.objects.select_related("organisation")
+        .defer("purpose", "state_reason")
+        .annotate(
+            is_hidden=Q(organisation__in=organisations_in_conflict(person)) | Q(pk__in=waits.values("application"))
+        )
+        .in_bulk([row[0] for row in found])
+    )
     rows = []
-    for pk, gpu_type, reviews, mean, spread, wanted, rank, ties, needed, _count in found:
+    for pk, gpu_type, reviews, mean, spread, wanted, rank, ties, needed, *_more in found:
         application = applications[pk]
-        is_hidden = application.organisation_id in bound or pk in blind
+        is_hidden: bool = application.is_hidden
         rows.append(
             Ranked(
                 application=application,
@@ -137,10 +143,10 @@ def ranking_of(person: User, call: Call, *, offset: int = 0, limit: int = 50) ->
                 is_hidden=is_hidden,
             )
         )
-    return Ranking(rows=rows, count=found[0][-1] if found else 0, lines=_lines(pools, reach))
+    return Ranking(rows=rows, count=found[0][-2] if found else 0, lines=_lines(pools, reach))
 
 
-def _lines(pools: dict[str, PoolBalance], reach: dict[str, tuple[int | None, int, bool]]) -> list[BudgetLine]:
+def _lines(pools: dict[str, PoolBalance], reach: dict[str, list[Any]]) -> list[BudgetLine]:
     lines = []
     for gpu_type, pool in pools.items():
         rank, needed, is_all = reach.get(gpu_type, (None, 0, False))

@@ -141,12 +141,13 @@ def decision_queue(person: Person) -> QuerySet[Application]:
     """What waits for a decision, the oldest first, each with its proposal in `proposals`. Raises Http404."""
     if not reads_everything(person):
         raise Http404
-    proposals = _with_people(Decision.objects.exclude(state=Decision.State.SENT_BACK))
+    proposals = Decision.objects.exclude(state=Decision.State.SENT_BACK).select_related("proposal__proposed_by")
     return (
         applications_visible(person)
         .filter(state__in=WAITING)
+        .defer("purpose", "state_reason")
         .prefetch_related(Prefetch("decisions", queryset=proposals, to_attr="proposals"))
-        .order_by("created_at", "id")
+        .order_by("submitted_at", "id")
     )
 
 

@@ -46,12 +46,12 @@ def _own_steps(application: Application) -> list[Step]:
         if event.state not in (_STATES.PROPOSED, _STATES.AWARDED, _STATES.REFUSED):
             steps.append(
                 Step(
-                    at=event.updated_at,
+                    at=event.state_at,
                     who=_who(event, people),
                     what=_("Application"),
                     before=str(_STATES(before).label) if before else "",
                     after=str(_STATES(event.state).label),
-                    why=str(getattr(event, "state_reason", "") or ""),
+                    why=event.state_reason,
                 )
             )
         before = event.state

@@ -19,7 +19,7 @@ from quotas.applications.errors import CallClosed, Incomplete, Invalid, NotManag
 from quotas.applications.fields import COLUMNS, fields_of
 from quotas.applications.grace import RESUBMIT_DAYS, deadline_of, grace_minutes
 from quotas.applications.models import Application, Comment, Submission
-from quotas.applications.registry import withdrawals
+from quotas.applications.registry import resubmissions, returns, withdrawals
 from quotas.applications.risk import risk_of
 from quotas.applications.rules import may_return, may_submit
 from quotas.applications.selectors import answer_values, attachments_of
@@ -107,6 +107,8 @@ def draft_submit(*, person: User, application: Application) -> Application:
             submitted_by=person,
             submitted_at=moment,
         )
+        if locked.submissions.count() > 1:
+            resubmissions.follow(locked, person)
         people_tell(locked, by=person)
     return locked
 
@@ -155,6 +157,7 @@ def application_return(
             Comment(application=application, key=key, text=text, written_by=person, written_at=moment)
             for key, text in said.items()
         )
+        returns.follow(application, person)
         people_tell(application, by=person)
     return application
 

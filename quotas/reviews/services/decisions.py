@@ -204,7 +204,8 @@ def decision_carry_out(proposal: Proposal) -> None:
         raise AwardRefused(
             _("At today's tariff this award needs two approvals. Send it back, so that it is proposed again.")
         )
-    application_state_move(application, [State.PROPOSED], State.AWARDED if is_award else State.REFUSED)
+    outcome = State.AWARDED if is_award else State.REFUSED
+    application_state_move(application, [State.PROPOSED], outcome, reason=proposal.reason)
     if is_award:
         allocation = _award(decision, person)
         decision.project, decision.voucher, decision.allocation = allocation.project, allocation.voucher, allocation

@@ -11,7 +11,7 @@ from portal.web.requests import PersonRequest
 from quotas.allocations.errors import QuotaError
 from quotas.applications.errors import ApplicationError
 from quotas.applications.models import Application
-from quotas.applications.selectors import application_get
+from quotas.applications.selectors import application_get, shown_to
 from quotas.programmes.selectors import budget_of, pool_balances
 from quotas.proposals.errors import ProposalError
 from quotas.reviews import selectors, services
@@ -165,6 +165,7 @@ def _page(
     is_blind = selectors.is_blind(request.user, application)
     context = {
         "application": application,
+        "shown": shown_to(request.user, application),
         "decisions": decisions,
         "standing": next((one for one in decisions if one.state != Decision.State.SENT_BACK), None),
         "verbs": verbs,

@@ -12,6 +12,7 @@ from portal.people.rules import is_reviewer
 from portal.web.requests import PersonRequest
 from quotas.applications.errors import ApplicationError
 from quotas.applications.models import Application
+from quotas.applications.selectors import shown_to
 from quotas.programmes.models import Criterion
 from quotas.reviews import selectors, services
 from quotas.reviews.forms import ExpertiseForm, InterestForm, ReviewForm
@@ -154,6 +155,7 @@ def _page(
         return render(request, "reviews/interest.html", context, status=status)
     is_open = assignment.state == State.ACCEPTED and assignment.application.state == Application.State.SUBMITTED
     context |= {
+        "shown": shown_to(request.user, assignment.application),
         "form": (form or _form(assignment)) if is_open else None,
         "own": assignment.scores.select_related("criterion"),
         "others": selectors.reviews_of_others(assignment),

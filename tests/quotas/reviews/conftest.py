@@ -46,10 +46,9 @@ def propose(application: Application, operator: User) -> Propose:  # noqa: F811
 
 def in_call(one: Application, call: Call, *, sector: str = "health", product_group: str = "assistant") -> Application:
     """The application as if it had been written for the call."""
-    fields: dict[str, Any] = {"call": call, "sector": sector, "product_group": product_group}
-    if hasattr(one, "question_set"):
-        fields["question_set"] = questions_current(call)
-    Application.objects.filter(pk=one.pk).update(**fields)
+    Application.objects.filter(pk=one.pk).update(
+        call=call, question_set=questions_current(call), sector=sector, product_group=product_group
+    )
     return Application.objects.select_related("organisation", "programme", "applicant", "call").get(pk=one.pk)
 
 

@@ -312,7 +312,8 @@ def test_a_withdrawal_ends_the_reviews_and_tells_the_reviewers(
         ("submitted", ""),
     ]
     messages_deliver(queue="default")
-    assert [mail.to for mail in mailoutbox if mail.to != ["lan@sao-mai.example"]] == [["dung@reviewers.example"]]
+    reviewers = [mail.to[0] for mail in mailoutbox if mail.to[0].endswith("@reviewers.example")]
+    assert reviewers == ["dung@reviewers.example"]
 
 
 def test_a_decision_ends_what_is_open(
