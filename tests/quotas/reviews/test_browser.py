@@ -1,4 +1,4 @@
-"""Reviewing and deciding in a real browser, at a desk's and a phone's width: autosave, contrast, width, no complaint."""
+"""Reviewing and deciding in a real browser, at a desk and on a phone: autosave, contrast, width, no complaint."""
 
 from collections.abc import Iterator
 
