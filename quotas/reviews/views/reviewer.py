@@ -156,7 +156,7 @@ def _page(
     is_open = assignment.state == State.ACCEPTED and assignment.application.state == Application.State.SUBMITTED
     context |= {
         "shown": shown_to(request.user, assignment.application),
-        "form": (form or _form(assignment)) if is_open else None,
+        "form": (form or _form(assignment, whole=True)) if is_open else None,
         "own": assignment.scores.select_related("criterion"),
         "others": selectors.reviews_of_others(assignment),
     }
