@@ -70,6 +70,7 @@ class Row:
     error: str = ""
     theirs: str = ""  # in a conflict: what another person wrote meanwhile
     mine: str = ""
+    seen: str = ""  # which two texts a conflict shows
     is_conflict: bool = False
     saved_at: datetime | None = None
     comments: list[Comment] = dataclass_field(default_factory=list)
@@ -92,6 +93,9 @@ class SectionForm(forms.Form):
 
     def stamp(self, key: str) -> Stamp:
         return Stamp.read(str(self.data.get(f"stamp-{key}", "")))
+
+    def seen(self, key: str) -> str:
+        return str(self.data.get(f"seen-{key}", ""))
 
     def row(self, one: Field, **said: Any) -> Row:
         answer = self.answers.get(one.key)

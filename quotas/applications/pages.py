@@ -110,6 +110,12 @@ class Draft:
     def refused(self) -> bool:
         return any("error" in said or "is_conflict" in said for said in self.said.values())
 
+    @property
+    def is_seen(self) -> bool:
+        """Whether the page shows these very texts already: leaving a box in conflict sends it once more."""
+        conflicts = {key: said["seen"] for key, said in self.said.items() if "is_conflict" in said}
+        return bool(conflicts) and all(self.form.seen(key) == seen for key, seen in conflicts.items())
+
     def save(self, person: User, data: QueryDict, *, over: int | None = None) -> None:
         """Saves each field that the person touched. What is refused is said beside it, and its text stays in its box.
 
@@ -143,6 +149,7 @@ class Draft:
             "is_conflict": True,
             "theirs": shown_of(one, answer.value),
             "mine": text,
+            "seen": str(Stamp.of(answer, text)),
             "stamp": f"{answer.version}." if is_whole else str(stamp),
         }
 

@@ -93,7 +93,9 @@ def field(request: PersonRequest, pk: int, key: str) -> HttpResponse:
         return render(request, "applications/field.html", {"row": draft.rows()[0], "application": application})
     over = request.POST.get("over", "")
     draft.save(request.user, request.POST, over=int(over) if over.isdecimal() and len(over) < 10 else None)
-    context = {"row": draft.rows()[0], "application": application, "is_live": True}
+    if draft.is_seen:
+        return HttpResponse(status=204)  # nothing is swapped: the buttons stay under the pointer
+    context = {"row": draft.rows()[0], "application": application}
     return render(request, "applications/said.html", context, status=UNREADABLE if draft.refused else 200)
 
 

@@ -101,5 +101,5 @@ def test_an_operator_returns_with_a_comment_that_is_resolved(
     check(page, f"/applications/{submitted.pk}/edit/project/")
     comment = page.locator("#field-purpose .comment")
     comment.get_by_role("button", name="Đánh dấu đã xử lý").click()
-    expect(comment).to_contain_text("đã xử lý")
+    expect(comment).to_contain_text("Chưa xử lý xong")
     assert submitted.comments.get().resolved_by == organisation_manager

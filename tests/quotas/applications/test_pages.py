@@ -44,8 +44,8 @@ def page(application: Application, name: str, *more: object) -> str:
     return reverse(f"applications:{name}", args=[application.pk, *more])
 
 
-def stamp_of(response: Any, key: str) -> str:
-    _before, _mark, after = text(response).partition(f'name="stamp-{key}" value="')
+def stamp_of(response: Any, key: str, name: str = "stamp") -> str:
+    _before, _mark, after = text(response).partition(f'name="{name}-{key}" value="')
     return after.partition('"')[0]
 
 
@@ -123,6 +123,9 @@ def test_two_who_edit_one_field_see_both_texts_and_choose(
     assert "Bản của tôi" in text(refused)
     # Typing on does not write over it unread; choosing does.
     assert client.post(page(draft, "field", "purpose"), data, headers=HTMX).status_code == 422
+    # Leaving the box sends the same text again: what is shown stays as it is.
+    seen = {"seen-purpose": stamp_of(refused, "purpose", "seen")}
+    assert client.post(page(draft, "field", "purpose"), data | seen, headers=HTMX).status_code == 204
     assert client.post(page(draft, "field", "purpose"), data | {"over": "1"}, headers=HTMX).status_code == 200
     assert answer_values(draft)["purpose"] == "Bản của tôi"
 
