@@ -8,7 +8,7 @@ from datetime import date
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from quotas.units import gpu_hours_text
+from quotas.units import gpu_hours_text, vnd_text
 
 
 class QuotaError(Exception):
@@ -108,3 +108,87 @@ class AmountAboveCharge(QuotaError):
 class ChargeUnknown(QuotaError):
     def __str__(self) -> str:
         return _("There is no such charge on this allocation.")
+
+
+class MoneyTooSmall(QuotaError):
+    """The programme's budget in VND does not reach for the state's share."""
+
+    def __init__(self, *, programme: str, free_vnd: int, needed_vnd: int) -> None:
+        super().__init__(programme, free_vnd, needed_vnd)
+        self.programme = programme
+        self.free_vnd = free_vnd
+        self.needed_vnd = needed_vnd
+
+    def __str__(self) -> str:
+        return _("%(programme)s has %(free)s VND left; the state's share of this is %(needed)s VND.") % {
+            "programme": self.programme,
+            "free": vnd_text(self.free_vnd),
+            "needed": vnd_text(self.needed_vnd),
+        }
+
+
+class NotEligible(QuotaError):
+    def __init__(self, organisation_kind: str) -> None:
+        super().__init__(organisation_kind)
+        self.organisation_kind = organisation_kind
+
+    def __str__(self) -> str:
+        return _("The programme has no state share for this kind of organisation (%(kind)s).") % {
+            "kind": self.organisation_kind
+        }
+
+
+class AwardTooLarge(QuotaError):
+    """Above the programme's rule; both texts carry their unit."""
+
+    def __init__(self, *, largest: str, wanted: str) -> None:
+        super().__init__(largest, wanted)
+        self.largest = largest
+        self.wanted = wanted
+
+    def __str__(self) -> str:
+        return _("The programme's largest award is %(largest)s; this is %(wanted)s.") % {
+            "largest": self.largest,
+            "wanted": self.wanted,
+        }
+
+
+class TooManyVouchers(QuotaError):
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return _("The organisation has %(limit)s open vouchers of this programme already, as many as it may have.") % {
+            "limit": self.limit
+        }
+
+
+class CloseOutOpen(QuotaError):
+    """An ended voucher whose close-out is not done bars the next award."""
+
+    def __init__(self, number: str) -> None:
+        super().__init__(number)
+        self.number = number
+
+    def __str__(self) -> str:
+        return _("The close-out of voucher %(number)s is still open; it comes before the next award.") % {
+            "number": self.number
+        }
+
+
+class VoucherEnded(QuotaError):
+    def __init__(self, ends_on: date) -> None:
+        super().__init__(ends_on)
+        self.ends_on = ends_on
+
+    def __str__(self) -> str:
+        return _("The voucher ended on %(day)s.") % {"day": date_format(self.ends_on)}
+
+
+class Invalid(QuotaError):
+    """A value that cannot be; `field` names the form field that the message belongs beside."""
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field

@@ -1,4 +1,5 @@
-"""Vouchers and allocations. Every amount is GPU-seconds of one type and lies in the ledger; these rows say whose."""
+"""Vouchers and allocations. Every amount is GPU-seconds of one type, or VND, and lies in the ledger; these rows say
+whose."""
 
 import uuid
 
@@ -7,13 +8,46 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from portal.audit.tracking import track
-from portal.people.models import Organisation, Project
+from portal.people.models import Organisation, Project, User
 from quotas.programmes.models import Programme
+from quotas.proposals.models import Proposal
 
 
+class VoucherNumber(models.Model):
+    """The last number given in a year of the centre. Its row is the queue of those who award at the same time."""
+
+    year = models.PositiveSmallIntegerField(primary_key=True)
+    last = models.PositiveIntegerField(default=0)
+
+
+def every_commitment() -> list[str]:
+    return list(Commitment.values)
+
+
+class Commitment(models.TextChoices):
+    """What an award asks of its organisation: the three parts of truly open AI."""
+
+    FREE_USE = "free_use", _("Free use of the result")
+    METHODS = "methods_published", _("Methods published")
+    DATA = "data_licensed", _("Training data under a free licence")
+
+
+_MONEY_FIELDS = (
+    *("tariff_vnd_per_gpu_hour", "face_vnd", "state_basis_points", "state_share_vnd", "own_share_vnd"),
+    *("money_account", "earned_account", "contribution_account"),
+)
+
+
+@track()
 class Voucher(models.Model):
-    """An award to an organisation. Its ledger account holds what is not yet allocated to a project."""
+    """An award to an organisation. Its ledger account holds what is not yet allocated to a project.
 
+    Its money lies in `money_account`, at the tariff of the day of the award: what the state pays of it comes from the
+    programme's budget, what the organisation pays from `contribution_account`, which may overdraw because it is what
+    the organisation owes. A programme without a budget in VND, and imported history, award no money.
+    """
+
+    number = models.CharField(max_length=20, unique=True)  # PHT-2026-00012: for people, letters and addresses
     organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="vouchers")
     programme = models.ForeignKey(Programme, on_delete=models.PROTECT, related_name="vouchers")
     gpu_type = models.CharField(max_length=32)
@@ -24,18 +58,53 @@ class Voucher(models.Model):
     # What expired or was clawed back before it was allocated; an allocation has its own.
     expired_account = models.OneToOneField("ledger.Account", on_delete=models.PROTECT, related_name="+")
     imported = models.BooleanField(default=False)
+    tariff_vnd_per_gpu_hour = models.BigIntegerField(null=True)
+    face_vnd = models.BigIntegerField(null=True)
+    state_basis_points = models.PositiveIntegerField(null=True)
+    state_share_vnd = models.BigIntegerField(null=True)
+    own_share_vnd = models.BigIntegerField(null=True)
+    money_account = models.OneToOneField("ledger.Account", on_delete=models.PROTECT, null=True, related_name="+")
+    earned_account = models.OneToOneField("ledger.Account", on_delete=models.PROTECT, null=True, related_name="+")
+    contribution_account = models.OneToOneField("ledger.Account", on_delete=models.PROTECT, null=True, related_name="+")
+    # The programme's clawback as it was on the day of the award.
+    clawback_on = models.DateField(null=True)
+    clawback_basis_points = models.PositiveIntegerField(default=0)
+    clawed_back_at = models.DateTimeField(null=True)
+    changed_from = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="changed_to")
+    commitments = models.JSONField(default=every_commitment)  # of Commitment: what close-out asks for
     created_at = models.DateTimeField()
 
     class Meta:
+        verbose_name = _("voucher")
         ordering = ["id"]
         constraints = [
             models.CheckConstraint(condition=Q(ends_on__gte=F("starts_on")), name="voucher_dates_in_order"),
             models.CheckConstraint(condition=Q(face_gpu_seconds__gt=0), name="voucher_face_positive"),
+            models.CheckConstraint(
+                condition=Q(**{f"{name}__isnull": True for name in _MONEY_FIELDS})
+                | Q(
+                    **{f"{name}__isnull": False for name in _MONEY_FIELDS},
+                    state_share_vnd__gte=0,
+                    own_share_vnd__gte=0,
+                    face_vnd=F("state_share_vnd") + F("own_share_vnd"),
+                ),
+                name="voucher_shares_are_the_face_value",
+            ),
         ]
 
+    def __str__(self) -> str:
+        return self.number
 
+    @property
+    def has_money(self) -> bool:
+        return self.money_account_id is not None
+
+
+@track()
 class Tranche(models.Model):
-    """A part of a voucher's face value that is released later: until then a hold from the pool to the voucher."""
+    """A part of a voucher's face value that is released later: until then holds from the pool, the budget and the
+    contribution to the voucher. Released on a day, or with an accepted progress report, or by an operator.
+    """
 
     class State(models.TextChoices):
         PENDING = "pending", _("Pending")
@@ -45,12 +114,152 @@ class Tranche(models.Model):
     voucher = models.ForeignKey(Voucher, on_delete=models.PROTECT, related_name="tranches")
     number = models.PositiveIntegerField()
     amount_gpu_seconds = models.BigIntegerField()
-    hold = models.UUIDField(unique=True)  # the ledger's transfer
+    state_vnd = models.BigIntegerField(default=0)
+    own_vnd = models.BigIntegerField(default=0)
+    # The ledger's transfer; those of the money, where there is any, bear ids made from it (services.money).
+    hold = models.UUIDField(unique=True)
+    release_on = models.DateField(null=True)
+    needs_report = models.BooleanField(default=False)
     state = models.CharField(max_length=12, choices=State.choices, default=State.PENDING)
+    decided_at = models.DateTimeField(null=True)  # released or lost
 
     class Meta:
+        verbose_name = _("tranche")
         ordering = ["number"]
         constraints = [models.UniqueConstraint(fields=["voucher", "number"], name="tranche_once")]
+
+    @property
+    def amount_vnd(self) -> int:
+        return self.state_vnd + self.own_vnd
+
+
+@track()
+class ProgressReport(models.Model):
+    """What an organisation shows for a tranche. An operator accepts it, which releases the tranche, or returns it."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("Waits for an operator")
+        ACCEPTED = "accepted", _("Accepted")
+        RETURNED = "returned", _("Returned")
+
+    tranche = models.ForeignKey(Tranche, on_delete=models.PROTECT, related_name="reports")
+    text = models.TextField(_("report"), max_length=8_000)
+    links = models.TextField(_("links"), max_length=2_000, blank=True)  # one a line, http(s)
+    state = models.CharField(max_length=12, choices=State.choices, default=State.WAITING)
+    written_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    written_at = models.DateTimeField()
+    decided_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    decided_at = models.DateTimeField(null=True)
+    answer = models.TextField(_("answer"), max_length=4_000, blank=True)
+
+    class Meta:
+        verbose_name = _("progress report")
+        ordering = ["-written_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["tranche"], condition=Q(state="waiting"), name="progress_report_one_waits"),
+            models.CheckConstraint(
+                condition=Q(decided_by__isnull=True) | ~Q(decided_by=F("written_by")),
+                name="progress_report_another_person",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="waiting", decided_by__isnull=True, decided_at__isnull=True)
+                | (~Q(state="waiting") & Q(decided_by__isnull=False, decided_at__isnull=False)),
+                name="progress_report_state_is_whole",
+            ),
+        ]
+
+
+@track()
+class ChangeRequest(models.Model):
+    """A manager asks for more GPU-hours, more time or another GPU type. An operator proposes it to a second person, or
+    declines."""
+
+    class Kind(models.TextChoices):
+        MORE = "more", _("More GPU-hours")
+        LONGER = "longer", _("A later end")
+        GPU_TYPE = "gpu_type", _("Another GPU type")
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("Waits for an operator")
+        APPLIED = "applied", _("Applied")
+        DECLINED = "declined", _("Declined")
+        WITHDRAWN = "withdrawn", _("Withdrawn")
+
+    voucher = models.ForeignKey(Voucher, on_delete=models.PROTECT, related_name="change_requests")
+    kind = models.CharField(_("what changes"), max_length=12, choices=Kind.choices)
+    amount_gpu_seconds = models.BigIntegerField(null=True)  # more: added; gpu_type: the part that is exchanged
+    ends_on = models.DateField(null=True)
+    gpu_type = models.CharField(max_length=32, blank=True)
+    reason = models.TextField(_("reason"), max_length=4_000)
+    state = models.CharField(max_length=12, choices=State.choices, default=State.WAITING)
+    requested_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    requested_at = models.DateTimeField()
+    proposal = models.ForeignKey(Proposal, on_delete=models.PROTECT, null=True, related_name="+")  # the last one
+    answer = models.TextField(_("answer"), max_length=4_000, blank=True)
+    closed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("change request")
+        ordering = ["-requested_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["voucher", "kind"], condition=Q(state="waiting"), name="change_one_waits"),
+            models.CheckConstraint(
+                condition=Q(kind="more", amount_gpu_seconds__gt=0, ends_on__isnull=True, gpu_type="")
+                | Q(kind="longer", amount_gpu_seconds__isnull=True, ends_on__isnull=False, gpu_type="")
+                | (Q(kind="gpu_type", amount_gpu_seconds__gt=0, ends_on__isnull=True) & ~Q(gpu_type="")),
+                name="change_request_is_whole",
+            ),
+        ]
+
+
+@track()
+class CloseOut(models.Model):
+    """The end of a voucher: what came of it, for everybody to read. While it is open the organisation gets no award."""
+
+    class State(models.TextChoices):
+        OPEN = "open", _("Report awaited")
+        SUBMITTED = "submitted", _("Being checked")
+        CLOSED = "closed", _("Closed")
+
+    voucher = models.OneToOneField(Voucher, on_delete=models.PROTECT, related_name="close_out")
+    state = models.CharField(max_length=12, choices=State.choices, default=State.OPEN)
+    title = models.CharField(_("title of the result"), max_length=200, blank=True)
+    summary = models.TextField(_("final report"), max_length=8_000, blank=True)
+    model_link = models.URLField(_("link to the model"), max_length=400, blank=True)
+    method_link = models.URLField(_("link to the method"), max_length=400, blank=True)
+    data_link = models.URLField(_("link to the data"), max_length=400, blank=True)
+    opened_at = models.DateTimeField()
+    submitted_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    submitted_at = models.DateTimeField(null=True)
+    returned_reason = models.TextField(max_length=4_000, blank=True)
+    closed_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    closed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("close-out")
+        ordering = ["-opened_at", "-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(closed_by__isnull=True) | ~Q(closed_by=F("submitted_by")), name="close_out_another_person"
+            )
+        ]
+
+
+@track()
+class CommitmentCheck(models.Model):
+    """What an operator found about one commitment, and where."""
+
+    close_out = models.ForeignKey(CloseOut, on_delete=models.PROTECT, related_name="checks")
+    commitment = models.CharField(max_length=24, choices=Commitment.choices)
+    is_met = models.BooleanField(_("met"))
+    evidence = models.TextField(_("evidence"), max_length=2_000)
+    checked_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    checked_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("check of a commitment")
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["close_out", "commitment"], name="commitment_checked_once")]
 
 
 @track()

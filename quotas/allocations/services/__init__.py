@@ -1,15 +1,14 @@
-"""Everything that changes vouchers, allocations and their balances. Every amount is GPU-seconds of one GPU type."""
+"""Everything that changes vouchers, allocations and their balances. Every amount is GPU-seconds of one GPU type,
+or VND."""
 
 from quotas.allocations.services.awards import (
     allocation_create,
     imported_grant,
-    tranche_lose,
-    tranche_release,
     voucher_award,
-    voucher_expire,
 )
 from quotas.allocations.services.charges import BookedCharge, Charge, charges_book
 from quotas.allocations.services.corrections import BookedCorrection, correction_book, refund_book
+from quotas.allocations.services.endings import clawbacks_due, voucher_clawback, voucher_expire, voucher_return
 from quotas.allocations.services.holds import hold_take, hold_void
 from quotas.allocations.services.states import (
     allocation_adopt,
@@ -19,6 +18,7 @@ from quotas.allocations.services.states import (
     allocation_suspend,
     ended_expire,
 )
+from quotas.allocations.services.tranches import TranchePlan, tranche_lose, tranche_release, tranches_due_release
 from quotas.allocations.services.withdrawals import (
     withdrawal_cancel,
     withdrawal_confirm,
@@ -29,6 +29,7 @@ __all__ = [
     "BookedCharge",
     "BookedCorrection",
     "Charge",
+    "TranchePlan",
     "allocation_adopt",
     "allocation_close",
     "allocation_create",
@@ -36,6 +37,7 @@ __all__ = [
     "allocation_resume",
     "allocation_suspend",
     "charges_book",
+    "clawbacks_due",
     "correction_book",
     "ended_expire",
     "hold_take",
@@ -44,8 +46,11 @@ __all__ = [
     "refund_book",
     "tranche_lose",
     "tranche_release",
+    "tranches_due_release",
     "voucher_award",
+    "voucher_clawback",
     "voucher_expire",
+    "voucher_return",
     "withdrawal_cancel",
     "withdrawal_confirm",
     "withdrawal_request",

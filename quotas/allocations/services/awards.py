@@ -1,4 +1,4 @@
-"""From a programme's pool to a voucher to an allocation, and back into "expired" what was never used."""
+"""From a programme's pool and budget to a voucher to an allocation."""
 
 import secrets
 from collections.abc import Sequence
@@ -8,25 +8,34 @@ from uuid import uuid4
 
 from django.db import transaction
 from django.db.models import F
+from django.utils.translation import gettext as _
 
+from portal.audit.context import acting
 from portal.clock import centre_date, now
 from portal.people.models import Organisation, Project
 from quotas.actors import Actor, actor_key
 from quotas.allocations.errors import (
+    AwardTooLarge,
     BalanceTooSmall,
+    CloseOutOpen,
     GPUTypeUnknown,
+    MoneyTooSmall,
     PoolTooSmall,
     ProjectOfAnotherOrganisation,
-    WrongState,
+    QuotaError,
+    TooManyVouchers,
 )
-from quotas.allocations.models import Allocation, Tranche, Voucher
+from quotas.allocations.models import Allocation, CloseOut, Commitment, Voucher, VoucherNumber
 from quotas.allocations.services.locks import account_lock
+from quotas.allocations.services.money import Price, award_money_entries, money_fields, price_of
+from quotas.allocations.services.tranches import TranchePlan, tranche_entries, tranche_release, tranches_create
 from quotas.ledger.errors import InsufficientBalance
 from quotas.ledger.models import Account
+from quotas.ledger.selectors import balances
 from quotas.ledger.services import Entry, account_create, transfers_book
 from quotas.programmes.models import Programme, ProgrammePool
 from quotas.programmes.selectors import pool_free_gpu_seconds
-from quotas.units import ledger_unit
+from quotas.units import SECONDS_PER_HOUR, gpu_hours_text, ledger_unit, vnd_text
 
 
 def voucher_award(
@@ -41,25 +50,37 @@ def voucher_award(
     ends_on: date,
     actor: Actor,
     imported: bool = False,
-    tranches: Sequence[int] = (),
+    tranches: Sequence[int | TranchePlan] = (),
+    commitments: Sequence[str] = tuple(Commitment.values),
+    changed_from: Voucher | None = None,
 ) -> Allocation:
     """Awards a voucher and gives all of it to one project on one cluster: pool → voucher → allocation, in one batch.
 
-    `tranches` (amounts that add up to the whole) keeps the money's pace: each leaves the pool's free balance now, as
-    a hold, and reaches the allocation when it is released. `imported` is for history: the programme is funded with
-    exactly this amount (more comes with `imported_grant`), and the allocation is born closed.
+    Where the programme has a budget in VND, the voucher gets its money in the same batch: at today's tariff, the
+    state's share from the budget, the rest from the organisation's contribution.
 
-    Raises PoolTooSmall, GPUTypeUnknown, ProjectOfAnotherOrganisation.
+    `tranches` (amounts that add up to the whole) keeps a pace: each leaves the free balances now, as holds, and
+    reaches the allocation when it is released; one that is due today at once. `imported` is for history: the programme
+    is funded with exactly this amount (more comes with `imported_grant`), and the allocation is born closed.
+    `changed_from` is the voucher of which this one is a part in another GPU type: no award of its own by the rules.
+
+    Raises PoolTooSmall, MoneyTooSmall, GPUTypeUnknown, ProjectOfAnotherOrganisation, NotEligible, AwardTooLarge,
+    TooManyVouchers, CloseOutOpen; TariffMissing of programmes.
     """
     if project.organisation_id != organisation.pk:
         raise ProjectOfAnotherOrganisation
     if programme.imported != imported:
         raise ValueError("Imported history, and nothing else, is granted from the imported programme.")
-    if tranches and sum(tranches) != amount_gpu_seconds:
+    plans = [plan if isinstance(plan, TranchePlan) else TranchePlan(plan) for plan in tranches]
+    if plans and sum(plan.amount_gpu_seconds for plan in plans) != amount_gpu_seconds:
         raise ValueError("The tranches do not add up to the award.")
-    with transaction.atomic():
+    price = price_of(programme, organisation, gpu_type, centre_date(now()))
+    with transaction.atomic(), acting(actor, "voucher_award"):
+        if not imported and changed_from is None:
+            award_check(programme, organisation, amount_gpu_seconds, price)
         pool = _pool(programme, gpu_type)
         voucher = Voucher.objects.create(
+            number=_number(),
             organisation=organisation,
             programme=programme,
             gpu_type=gpu_type,
@@ -69,42 +90,72 @@ def voucher_award(
             account=_account(gpu_type, Account.Kind.VOUCHER, f"voucher of {organisation.slug}"),
             expired_account=_account(gpu_type, Account.Kind.EXPIRED, f"voucher of {organisation.slug}"),
             imported=imported,
+            clawback_on=programme.clawback_on,
+            clawback_basis_points=programme.clawback_basis_points,
+            commitments=list(commitments),
+            changed_from=changed_from,
             created_at=now(),
+            **money_fields(price, amount_gpu_seconds, f"voucher of {organisation.slug}"),
         )
         allocation = _allocation(voucher, project, cluster, starts_on, ends_on)
-        entries = _award_entries(pool, voucher, allocation, tranches)
+        rows = tranches_create(voucher, plans, price)
+        entries = tranche_entries(pool, rows) if rows else _award_entries(pool, voucher, allocation)
         try:
             transfers_book(entries=entries, booked_at=now(), actor=actor_key(actor))
         except InsufficientBalance as error:
-            raise PoolTooSmall(
-                programme=programme.name,
-                gpu_type=gpu_type,
-                free_gpu_seconds=pool_free_gpu_seconds(pool),
-                needed_gpu_seconds=amount_gpu_seconds,
-            ) from error
+            raise _too_small(error, pool, voucher) from error
+        for row in rows:
+            if row.release_on is not None and row.release_on <= centre_date(now()):
+                tranche_release(tranche_id=row.pk, allocation=allocation, actor=actor)
     return allocation
 
 
-def _award_entries(
-    pool: ProgrammePool, voucher: Voucher, allocation: Allocation, tranches: Sequence[int]
-) -> list[Entry]:
-    moment, amount = now(), voucher.face_gpu_seconds
-    if tranches:
-        rows = Tranche.objects.bulk_create(
-            Tranche(voucher=voucher, number=number, amount_gpu_seconds=part, hold=uuid4())
-            for number, part in enumerate(tranches, start=1)
+def award_check(programme: Programme, organisation: Organisation, amount_gpu_seconds: int, price: Price | None) -> None:
+    """The programme's rules for one award. Raises AwardTooLarge, TooManyVouchers, CloseOutOpen."""
+    open_ = CloseOut.objects.filter(voucher__organisation=organisation).exclude(state=CloseOut.State.CLOSED)
+    if (first := open_.select_related("voucher").order_by("opened_at").first()) is not None:
+        raise CloseOutOpen(first.voucher.number)
+    hours, vnd = programme.largest_award_gpu_hours, programme.largest_award_vnd
+    if hours is not None and amount_gpu_seconds > hours * SECONDS_PER_HOUR:
+        largest, wanted = gpu_hours_text(hours * SECONDS_PER_HOUR), gpu_hours_text(amount_gpu_seconds, up=True)
+        unit = _("%(hours)s GPU-hours")
+        raise AwardTooLarge(largest=unit % {"hours": largest}, wanted=unit % {"hours": wanted})
+    if vnd is not None and price is not None and price.vnd(amount_gpu_seconds) > vnd:
+        raise AwardTooLarge(largest=f"{vnd_text(vnd)} VND", wanted=f"{vnd_text(price.vnd(amount_gpu_seconds))} VND")
+    limit = programme.open_vouchers_limit
+    if limit is not None:
+        # Two awards at once queue here, so that the second counts the first.
+        Organisation.objects.select_for_update(no_key=True).get(pk=organisation.pk)
+        today = centre_date(now())
+        if Voucher.objects.filter(programme=programme, organisation=organisation, ends_on__gte=today).count() >= limit:
+            raise TooManyVouchers(limit)
+
+
+def _number() -> str:
+    """The next number of the centre's year. Others who award now wait for this transaction: no number is left out."""
+    year = centre_date(now()).year
+    VoucherNumber.objects.bulk_create([VoucherNumber(year=year)], ignore_conflicts=True)
+    row = VoucherNumber.objects.select_for_update().get(year=year)
+    row.last += 1
+    row.save(update_fields=["last"])
+    return f"PHT-{year}-{row.last:05d}"
+
+
+def _too_small(error: InsufficientBalance, pool: ProgrammePool, voucher: Voucher) -> QuotaError:
+    programme = voucher.programme.name
+    if error.account_id == pool.account_id:
+        return PoolTooSmall(
+            programme=programme,
+            gpu_type=pool.gpu_type,
+            free_gpu_seconds=pool_free_gpu_seconds(pool),
+            needed_gpu_seconds=voucher.face_gpu_seconds,
         )
-        return [
-            Entry.hold(
-                id=row.hold,
-                debit=pool.account_id,
-                credit=voucher.account_id,
-                amount=row.amount_gpu_seconds,
-                reason=f"tranche {row.number} of voucher {voucher.pk}",
-                event_at=moment,
-            )
-            for row in rows
-        ]
+    free_vnd = balances([error.account_id])[error.account_id].free
+    return MoneyTooSmall(programme=programme, free_vnd=free_vnd, needed_vnd=voucher.state_share_vnd or 0)
+
+
+def _award_entries(pool: ProgrammePool, voucher: Voucher, allocation: Allocation) -> list[Entry]:
+    moment, amount = now(), voucher.face_gpu_seconds
     if not amount:
         return []  # history is granted as it arrives
     entries = [
@@ -114,7 +165,13 @@ def _award_entries(
     if voucher.imported:
         funding = _direct(pool.source_account_id, pool.account_id, amount, "imported history", moment)
         entries.insert(0, funding)
-    return entries
+    return entries + award_money_entries(
+        voucher,
+        state_vnd=voucher.state_share_vnd or 0,
+        own_vnd=voucher.own_share_vnd or 0,
+        reason=f"award of voucher {voucher.pk}",
+        at=moment,
+    )
 
 
 def allocation_create(
@@ -148,49 +205,6 @@ def imported_grant(*, allocation: Allocation, amount_gpu_seconds: int, actor: Ac
     with transaction.atomic():
         Voucher.objects.filter(pk=voucher.pk).update(face_gpu_seconds=F("face_gpu_seconds") + amount_gpu_seconds)
         transfers_book(entries=entries, booked_at=moment, actor=actor_key(actor))
-
-
-def tranche_release(*, tranche_id: int, allocation: Allocation, actor: Actor) -> None:
-    """Releases a tranche to its voucher and on to one of the voucher's allocations. Raises WrongState if not
-    pending."""
-    if allocation.voucher_id != Tranche.objects.get(pk=tranche_id).voucher_id:
-        raise ValueError("The allocation belongs to another voucher.")
-    with transaction.atomic():
-        tranche = _tranche_take(tranche_id, Tranche.State.RELEASED)
-        moment, amount = now(), tranche.amount_gpu_seconds
-        why = f"release of tranche {tranche.number} of voucher {tranche.voucher_id}"
-        post = Entry.post(id=uuid4(), resolves=tranche.hold, amount=amount, reason=why, event_at=moment)
-        onward = _direct(tranche.voucher.account_id, allocation.account_id, amount, why, moment)
-        transfers_book(entries=[post, onward], booked_at=moment, actor=actor_key(actor))
-
-
-def tranche_lose(*, tranche_id: int, reason: str, actor: Actor) -> None:
-    """Gives a tranche back to the programme's pool. Raises WrongState if it is not pending."""
-    with transaction.atomic():
-        tranche = _tranche_take(tranche_id, Tranche.State.LOST)
-        void = Entry.void(id=uuid4(), resolves=tranche.hold, reason=reason, event_at=now())
-        transfers_book(entries=[void], booked_at=now(), actor=actor_key(actor))
-
-
-def voucher_expire(*, voucher_id: int, actor: Actor) -> int:
-    """Moves what an ended voucher never allocated to its expired account; returns how much. Again: what came back
-    since."""
-    with transaction.atomic():
-        voucher = Voucher.objects.get(pk=voucher_id)
-        if voucher.ends_on >= centre_date(now()):
-            raise WrongState("active")
-        free = account_lock(voucher.account_id).free
-        if free > 0:
-            entry = _direct(voucher.account_id, voucher.expired_account_id, free, f"end of voucher {voucher.pk}", now())
-            transfers_book(entries=[entry], booked_at=now(), actor=actor_key(actor))
-    return free
-
-
-def _tranche_take(tranche_id: int, state: str) -> Tranche:
-    # Compare and set: of two operators who decide at once, the second is told.
-    if not Tranche.objects.filter(pk=tranche_id, state=Tranche.State.PENDING).update(state=state):
-        raise WrongState(Tranche.objects.get(pk=tranche_id).state)
-    return Tranche.objects.select_related("voucher").get(pk=tranche_id)
 
 
 def _pool(programme: Programme, gpu_type: str) -> ProgrammePool:

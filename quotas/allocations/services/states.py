@@ -11,9 +11,10 @@ from portal.clock import centre_date, now
 from quotas.actors import Actor
 from quotas.allocations.errors import WrongState
 from quotas.allocations.models import Allocation, Tranche, Voucher
-from quotas.allocations.services.awards import tranche_lose, voucher_expire
+from quotas.allocations.services.endings import voucher_expire
 from quotas.allocations.services.follow import withdrawals_follow
 from quotas.allocations.services.locks import allocation_lock
+from quotas.allocations.services.tranches import tranche_lose
 
 logger = logging.getLogger(__name__)
 State = Allocation.State

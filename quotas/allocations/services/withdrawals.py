@@ -16,6 +16,7 @@ from quotas.allocations.errors import BalanceTooSmall, ProjectOfAnotherOrganisat
 from quotas.allocations.models import Allocation, Withdrawal
 from quotas.allocations.services.follow import REASON_LENGTH, withdrawal_take, withdrawals_follow
 from quotas.allocations.services.locks import allocation_accounts_lock, allocation_lock
+from quotas.allocations.services.money import money_lock, unspent_back_entries
 from quotas.ledger.services import Entry, transfers_book
 
 Kind, State = Withdrawal.Kind, Withdrawal.State
@@ -91,12 +92,21 @@ def withdrawal_confirm(*, withdrawal_id: UUID, event_at: datetime, actor: Actor)
             return False
         if row.state != State.REQUESTED:
             raise WrongState(row.get_state_display())
-        entries = [_post(row, event_at)]
+        voucher, entries = row.allocation.voucher, [_post(row, event_at)]
         onward = _onward_account(row)
+        if onward == row.allocation.expired_account_id:
+            money_lock(voucher, account_ids=[row.allocation.account_id, onward])
+            entries += unspent_back_entries(
+                voucher,
+                leaving_gpu_seconds=row.amount_gpu_seconds,
+                batch=row.pk,
+                reason=f"{row.kind}: {row.reason}"[:REASON_LENGTH],
+                at=event_at,
+            )
         if onward is not None:
             step = Entry.direct(
                 id=uuid5(row.pk, "onward"),
-                debit=row.allocation.voucher.account_id,
+                debit=voucher.account_id,
                 credit=onward,
                 amount=row.amount_gpu_seconds,
                 reason=f"{row.kind}: {row.reason}"[:REASON_LENGTH],

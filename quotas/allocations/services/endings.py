@@ -1,0 +1,128 @@
+"""What a voucher has never allocated, on its way back: the end of the voucher, a clawback, a return.
+
+What allocations still have goes by `withdrawals`: Slurm's limit is lowered first.
+"""
+
+import logging
+from uuid import UUID, uuid4
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from portal.audit.context import acting
+from portal.clock import centre_date, now
+from quotas.actors import Actor, actor_key
+from quotas.allocations.errors import BalanceTooSmall, Invalid, WrongState
+from quotas.allocations.models import Allocation, Voucher, Withdrawal
+from quotas.allocations.selectors import allocation_balances
+from quotas.allocations.services.money import money_lock, unspent_back_entries
+from quotas.allocations.services.withdrawals import withdrawal_request
+from quotas.ledger.selectors import balances
+from quotas.ledger.services import Entry, transfers_book
+from quotas.money import WHOLE_BASIS_POINTS
+
+logger = logging.getLogger(__name__)
+
+
+def voucher_expire(*, voucher_id: int, actor: Actor) -> int:
+    """Moves what an ended voucher never allocated to its expired account, its money to budget and contribution;
+    returns how much. Again: what came back since."""
+    with transaction.atomic(), acting(actor, "voucher_expire"):
+        voucher = Voucher.objects.get(pk=voucher_id)
+        if voucher.ends_on >= centre_date(now()):
+            raise WrongState(_("open"))
+        return _leave(voucher, None, reason=f"end of voucher {voucher.pk}", batch=uuid4(), actor=actor)
+
+
+def voucher_return(
+    *, voucher_id: int, amount_gpu_seconds: int, reason: str, actor: Actor, batch: UUID | None = None
+) -> None:
+    """Gives GPU-seconds that are not allocated, and their money, back to the programme. Raises BalanceTooSmall,
+    Invalid."""
+    if amount_gpu_seconds <= 0:
+        raise Invalid(_("Give a number of GPU-hours above 0."), field="gpu_hours")
+    with transaction.atomic(), acting(actor, f"voucher_return: {reason}"):
+        voucher = Voucher.objects.get(pk=voucher_id)
+        _leave(voucher, amount_gpu_seconds, reason=f"return: {reason}"[:200], batch=batch or uuid4(), actor=actor)
+
+
+def voucher_clawback(*, voucher_id: int, basis_points: int, reason: str, actor: Actor) -> int:
+    """Takes a share of what is unspent: of what is not allocated, and of each allocation what is free or held.
+
+    What jobs hold stays until they end, then follows. Returns the GPU-seconds that were asked back.
+    """
+    asked = 0
+    with transaction.atomic(), acting(actor, f"voucher_clawback: {reason}"):
+        voucher = Voucher.objects.select_for_update(no_key=True).get(pk=voucher_id)
+        rows = list(voucher.allocations.filter(imported=False).order_by("pk"))
+        known = allocation_balances([row.pk for row in rows])
+        for row in rows:
+            unspent = known[row.pk].free + known[row.pk].held
+            amount = unspent * basis_points // WHOLE_BASIS_POINTS
+            if amount > 0:
+                withdrawal_request(
+                    allocation_id=row.pk,
+                    kind=Withdrawal.Kind.CLAWBACK,
+                    amount_gpu_seconds=amount,
+                    reason=reason,
+                    event_at=now(),
+                    actor=actor,
+                )
+                asked += amount
+        free = balances([voucher.account_id])[voucher.account_id].free
+        amount = free * basis_points // WHOLE_BASIS_POINTS
+        if amount > 0:
+            asked += _leave(voucher, amount, reason=f"clawback: {reason}"[:200], batch=uuid4(), actor=actor)
+    return asked
+
+
+def clawbacks_due(*, actor: Actor) -> int:
+    """Claws back from every voucher whose day has come, once each; returns from how many."""
+    today = centre_date(now())
+    due = Voucher.objects.filter(
+        clawback_on__lte=today, clawed_back_at__isnull=True, imported=False, ends_on__gte=today
+    ).order_by("pk")
+    done = 0
+    for pk in list(due.values_list("pk", flat=True)):
+        with transaction.atomic():
+            # Compare and set: two who run at once claw back once.
+            if not Voucher.objects.filter(pk=pk, clawed_back_at__isnull=True).update(clawed_back_at=now()):
+                continue
+            voucher = Voucher.objects.get(pk=pk)
+            voucher_clawback(
+                voucher_id=pk, basis_points=voucher.clawback_basis_points, reason="the programme's rule", actor=actor
+            )
+            done += 1
+    return done
+
+
+def _leave(voucher: Voucher, amount: int | None, *, reason: str, batch: UUID, actor: Actor) -> int:
+    """Books GPU-seconds (all that are free, for None) into "expired", their money with them; returns how many."""
+    money_lock(voucher)
+    free = balances([voucher.account_id])[voucher.account_id].free
+    wanted = free if amount is None else amount
+    if wanted > free:
+        raise BalanceTooSmall(free_gpu_seconds=free, needed_gpu_seconds=wanted)
+    if wanted <= 0:
+        return 0
+    moment = now()
+    leave = Entry.direct(
+        id=batch,
+        debit=voucher.account_id,
+        credit=voucher.expired_account_id,
+        amount=wanted,
+        reason=reason,
+        event_at=moment,
+    )
+    money = unspent_back_entries(voucher, leaving_gpu_seconds=wanted, batch=batch, reason=reason, at=moment)
+    transfers_book(entries=[leave, *money], booked_at=moment, actor=actor_key(actor), batch=batch)
+    return wanted
+
+
+def allocations_ended(voucher: Voucher) -> bool:
+    """Whether nothing can run or is on its way any more on any of its allocations."""
+    open_ = voucher.allocations.filter(state__in=[Allocation.State.ACTIVE, Allocation.State.SUSPENDED])
+    moving = Withdrawal.objects.filter(
+        allocation__voucher=voucher, state__in=[Withdrawal.State.WAITING, Withdrawal.State.REQUESTED]
+    )
+    return not open_.exists() and not moving.exists()
