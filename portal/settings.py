@@ -217,6 +217,12 @@ CELERY_BEAT_SCHEDULE = (
             "schedule": 3600.0,
             "options": {"expires": 3600},
         },
+        # Asked every ten minutes and idempotent: what is due on a day is done in its first minutes in the centre.
+        "vouchers-follow": {
+            "task": "quotas.allocations.tasks.vouchers_follow",
+            "schedule": 600.0,
+            "options": {"expires": 600},
+        },
     }
     | {
         f"heartbeat-{queue}": {

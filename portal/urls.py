@@ -13,6 +13,7 @@ urlpatterns = [
     path("applications/", include("quotas.applications.urls")),
     path("reviews/", include("quotas.reviews.urls")),
     path("allocations/", include("quotas.allocations.urls")),
+    path("", include("quotas.allocations.voucher_urls")),
     path("clusters/", include("scheduler.accounts.urls")),
     path("jobs/", include("scheduler.jobs.urls")),
     path("settlement/", include("scheduler.settlement.urls")),

@@ -15,12 +15,23 @@ class AllocationsConfig(AppConfig):
             organisation_cards,
             project_cards,
         )
+        from quotas.allocations import kinds  # noqa: PLC0415
         from quotas.ledger.metrics import collect  # noqa: PLC0415
+
+        kinds.register()
 
         metrics.register(collect)  # the ledger itself knows of no page
         home_cards.register("allocations:home_card", order=30, wide=True, show=is_in_a_project)
         project_cards.register("allocations:project_card", order=10, wide=True)
         organisation_cards.register("allocations:organisation_card", order=10, wide=True)
+        organisation_cards.register("vouchers:organisation_card", order=5, wide=True)
+        navigation.register(
+            "vouchers:list",
+            label=_("Vouchers"),
+            icon="ticket",
+            order=22,
+            show=manages_any | reads_everything,
+        )
         navigation.register(
             "allocations:list",
             label=_("Allocations"),

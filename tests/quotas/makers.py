@@ -5,11 +5,12 @@ from uuid import UUID, uuid5
 
 from portal.clock import centre_date, now
 from portal.people.models import CentreRole, Project, User
-from quotas.allocations.models import Allocation
+from quotas.allocations.models import Allocation, Voucher
 from quotas.allocations.selectors import AllocationBalance, allocation_balances, allocation_limits
 from quotas.allocations.services import (
     BookedCharge,
     Charge,
+    TranchePlan,
     allocation_create,
     allocation_suspend,
     charges_book,
@@ -160,6 +161,27 @@ def award(
         ends_on=ends_on,
         actor="test",
     )
+
+
+def voucher_with_money(
+    project: Project, *, slug: str = "natif-tien", vnd: int = 100_000_000, terms: Terms | None = None
+) -> Voucher:
+    """100 H100-hours at 60,000 VND: 60 now, 40 with an accepted report, of a programme with money."""
+    if not Tariff.objects.filter(gpu_type="h100").exists():
+        tariff("h100", 60_000)
+    allocation = voucher_award(
+        organisation=project.organisation,
+        project=project,
+        programme=programme(slug, h200_hours=1_000, vnd=vnd, terms=terms),
+        gpu_type="h100",
+        amount_gpu_seconds=100 * HOUR,
+        cluster="local",
+        starts_on=STARTS,
+        ends_on=date(2098, 12, 31),
+        actor="test",
+        tranches=[TranchePlan(60 * HOUR, STARTS), TranchePlan(40 * HOUR, needs_report=True)],
+    )
+    return allocation.voucher
 
 
 def second_allocation(first: Allocation, *, gpu_seconds: int) -> Allocation:

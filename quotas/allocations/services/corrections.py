@@ -11,7 +11,7 @@ from django.db.models import Sum
 from portal.audit.context import acting
 from portal.clock import now
 from quotas.actors import Actor, actor_key
-from quotas.allocations.errors import AmountAboveCharge, ChargeUnknown
+from quotas.allocations.errors import AmountAboveCharge, BalanceTooSmall, ChargeUnknown
 from quotas.allocations.models import Allocation, Refund
 from quotas.allocations.services.charges import consumption, leg_id
 from quotas.allocations.services.follow import REASON_LENGTH, withdrawals_follow
@@ -185,6 +185,54 @@ def refund_book(
         )
         withdrawals_follow(account_ids=[allocation.account_id], event_at=event_at, actor=actor)
     return refund
+
+
+def refund_left(allocation: Allocation, charge_id: UUID, *, wanted_gpu_seconds: int = 0) -> int:
+    """What of a charge can still be refunded. Raises ChargeUnknown; AmountAboveCharge where more is wanted."""
+    carried = _carried(allocation, charge_id)
+    left = carried.charged - carried.overrun - carried.refunded
+    if wanted_gpu_seconds > left:
+        raise AmountAboveCharge(left_gpu_seconds=left, wanted_gpu_seconds=wanted_gpu_seconds)
+    return left
+
+
+def refund_take_back(
+    *, refund_id: UUID, take_back_id: UUID, amount_gpu_seconds: int, event_at: datetime, reason: str, actor: Actor
+) -> Refund:
+    """Takes (a part of) a refund back: allocation → consumed. The same `take_back_id` again changes nothing.
+
+    Raises AmountAboveCharge (more than is refunded of that charge), BalanceTooSmall (it is spent already).
+    """
+    with transaction.atomic(), acting(actor, f"refund_take_back: {reason}"):
+        refund = Refund.objects.select_related("allocation__voucher").get(pk=refund_id)
+        allocation = refund.allocation
+        balance = allocation_accounts_lock([allocation])[allocation.account_id]
+        known = Refund.objects.filter(pk=take_back_id).first()
+        if known is not None:
+            return known
+        left = _carried(allocation, refund.charge).refunded
+        if amount_gpu_seconds <= 0 or amount_gpu_seconds > left:
+            raise AmountAboveCharge(left_gpu_seconds=left, wanted_gpu_seconds=amount_gpu_seconds)
+        if amount_gpu_seconds > balance.free:
+            raise BalanceTooSmall(free_gpu_seconds=balance.free, needed_gpu_seconds=amount_gpu_seconds)
+        entry = Entry.direct(
+            id=take_back_id,
+            debit=allocation.account_id,
+            credit=allocation.consumed_account_id,
+            amount=amount_gpu_seconds,
+            reason=f"refund taken back: {reason}"[:REASON_LENGTH],
+            event_at=event_at,
+        )
+        transfers_book(entries=[entry], booked_at=now(), actor=actor_key(actor), batch=refund.charge)
+        return Refund.objects.create(
+            id=take_back_id,
+            allocation=allocation,
+            charge=refund.charge,
+            amount_gpu_seconds=-amount_gpu_seconds,
+            reason=reason[:400],
+            refunded_by=actor_key(actor),
+            created_at=now(),
+        )
 
 
 def _carried(allocation: Allocation, charge_id: UUID) -> _Carried:

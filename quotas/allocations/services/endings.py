@@ -126,3 +126,15 @@ def allocations_ended(voucher: Voucher) -> bool:
         allocation__voucher=voucher, state__in=[Withdrawal.State.WAITING, Withdrawal.State.REQUESTED]
     )
     return not open_.exists() and not moving.exists()
+
+
+def rounding_back(voucher: Voucher, *, actor: Actor) -> bool:
+    """Gives back what money an ended voucher still has above the worth of what it keeps: after a refund whose
+    earning a statement has taken back since. True if there was any."""
+    with transaction.atomic(), acting(actor, "rounding_back"):
+        money_lock(voucher)
+        batch, why = uuid4(), f"end of voucher {voucher.pk}"
+        entries = unspent_back_entries(voucher, leaving_gpu_seconds=0, batch=batch, reason=why, at=now())
+        if entries:
+            transfers_book(entries=entries, booked_at=now(), actor=actor_key(actor), batch=batch)
+    return bool(entries)

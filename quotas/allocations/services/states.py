@@ -11,7 +11,7 @@ from portal.clock import centre_date, now
 from quotas.actors import Actor
 from quotas.allocations.errors import WrongState
 from quotas.allocations.models import Allocation, Tranche, Voucher
-from quotas.allocations.services.endings import voucher_expire
+from quotas.allocations.services.endings import rounding_back, voucher_expire
 from quotas.allocations.services.follow import withdrawals_follow
 from quotas.allocations.services.locks import allocation_lock
 from quotas.allocations.services.tranches import tranche_lose
@@ -76,6 +76,11 @@ def ended_expire(*, actor: Actor) -> int:
     )
     for pk in list(vouchers.values_list("pk", flat=True)):
         changed += voucher_expire(voucher_id=pk, actor=actor) > 0
+    moneyed = Voucher.objects.filter(
+        ends_on__lt=today, money_account__credits_posted__gt=F("money_account__debits_posted")
+    )
+    for voucher in list(moneyed):
+        changed += rounding_back(voucher, actor=actor)
     return changed
 
 

@@ -81,7 +81,7 @@ def tranche_release(*, tranche_id: int, allocation: Allocation | None = None, ac
         raise ValueError("The allocation belongs to another voucher.")
     with transaction.atomic(), acting(actor, "tranche_release"):
         tranche = _tranche_take(tranche_id, Tranche.State.RELEASED)
-        allocation = allocation or _only_active(tranche.voucher)
+        allocation = allocation or only_active(tranche.voucher)
         moment, amount = now(), tranche.amount_gpu_seconds
         why = f"release of tranche {tranche.number} of voucher {tranche.voucher_id}"
         entries = [Entry.post(id=uuid4(), resolves=tranche.hold, amount=amount, reason=why, event_at=moment)]
@@ -120,7 +120,8 @@ def tranches_due_release(*, actor: Actor) -> int:
     return released
 
 
-def _only_active(voucher: Voucher) -> Allocation | None:
+def only_active(voucher: Voucher) -> Allocation | None:
+    """The allocation that more GPU-seconds of a voucher go on to; None where a manager has to choose."""
     active = list(voucher.allocations.filter(state=Allocation.State.ACTIVE)[:2])
     return active[0] if len(active) == 1 else None
 

@@ -1,5 +1,8 @@
+from collections.abc import Callable
 from datetime import date
 
+from portal.clock import now
+from quotas.allocations.models import CloseOut
 from quotas.allocations.services import voucher_award
 from quotas.ledger.models import Transfer
 from quotas.programmes.services import imported_programme_ensure
@@ -10,6 +13,8 @@ READERS = {"operator": 200, "second_operator": 200, "approver": 200, "auditor": 
 MEMBERS = {"researcher": 200, "pi": 200, "organisation_manager": 200}
 OPERATORS = {"operator": 302, "second_operator": 302}
 REASON = {"reason": "x"}
+MORE = {"kind": "more", "gpu_hours": "5", "reason": "Thêm dữ liệu"}
+CONFIRMED = {"confirmed": "1"}
 
 
 def prepare(world: World) -> None:
@@ -30,6 +35,21 @@ def prepare(world: World) -> None:
         actor="test",
         imported=True,
     )
+
+    world.tranched = makers.voucher_with_money(world.project)
+    ended = makers.award(world.project, world.allocation.voucher.programme, gpu_seconds=makers.HOUR).voucher
+    CloseOut.objects.create(
+        voucher=ended, state="closed", title="Mô hình", summary="Đã xong", opened_at=now(), closed_at=now()
+    )
+    world.ended = ended
+
+
+def voucher(world: World) -> list[str]:
+    return [world.tranched.number]
+
+
+def verb(name: str) -> Callable[[World], list[str]]:
+    return lambda world: [world.tranched.number, name]
 
 
 def allocation(world: World) -> list[int]:
@@ -60,4 +80,35 @@ ROWS = [
         **MEMBERS,
         **READERS,
     ),
+    Row("vouchers:list", 200),
+    Row("vouchers:voucher", 404, args=voucher, organisation_manager=200, **READERS),
+    Row("vouchers:verb", 404, args=verb("change"), organisation_manager=200),
+    Row("vouchers:verb", 404, args=verb("change"), post={}, organisation_manager=422),
+    Row("vouchers:verb", 404, args=verb("change"), post=MORE, organisation_manager=200),
+    Row("vouchers:verb", 404, args=verb("change"), post=MORE | CONFIRMED, organisation_manager=302),
+    Row("vouchers:verb", 404, args=verb("propose-clawback"), operator=200, second_operator=200),
+    Row("vouchers:verb", 404, args=verb("propose-clawback"), post={}, operator=422, second_operator=422),
+    Row(
+        "vouchers:verb",
+        404,
+        args=verb("propose-clawback"),
+        post={"percent": "50", "reason": "x"} | CONFIRMED,
+        operator=302,
+        second_operator=302,
+    ),
+    Row("vouchers:verb", 404, args=verb("check-commitments")),
+    Row("vouchers:verb", 404, args=verb("no-such-verb")),
+    Row(
+        "vouchers:organisation_card",
+        404,
+        args=lambda world: [world.organisation.slug],
+        organisation_member=204,
+        researcher=204,
+        pi=204,
+        organisation_manager=200,
+        **READERS,
+    ),
+    Row("vouchers:results", 200, anonymous=200),
+    Row("vouchers:result", 200, anonymous=200, args=lambda world: [world.ended.number]),
+    Row("vouchers:result", 404, anonymous=404, args=voucher),
 ]

@@ -1,0 +1,182 @@
+"""The centre's verbs on a voucher: an operator's alone, or proposed to a second person."""
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from portal.people.models import User
+from quotas.allocations import voucher_forms as forms
+from quotas.allocations.models import Voucher
+from quotas.allocations.services import changes, closeout, progress, proposed, tranche_lose, tranche_release
+from quotas.allocations.verbs import FOR_GOOD, TWO_PEOPLE, Cleaned, Verb, hours_text, money_back, move_effect
+
+
+def _release_effect(voucher: Voucher, given: Cleaned) -> list[str]:
+    text = _("%(hours)s are released to the voucher, with their money.")
+    return [text % {"hours": hours_text(given["tranche"].amount_gpu_seconds, voucher)}, str(FOR_GOOD)]
+
+
+def _lose_effect(voucher: Voucher, given: Cleaned) -> list[str]:
+    text = _("%(hours)s go back to the programme, with their money; the organisation loses them.")
+    return [text % {"hours": hours_text(given["tranche"].amount_gpu_seconds, voucher)}, str(FOR_GOOD)]
+
+
+def _accept_effect(voucher: Voucher, given: Cleaned) -> list[str]:
+    amount = given["report"].tranche.amount_gpu_seconds
+    return [_("%(hours)s are released to the voucher, with their money.") % {"hours": hours_text(amount, voucher)}]
+
+
+def _clawback_effect(voucher: Voucher, given: Cleaned) -> list[str]:
+    amount = proposed.clawback_estimate_gpu_seconds(voucher, int(given["percent"] * 100))
+    text = _("As things stand, %(hours)s leave the projects' allocations; what jobs hold follows when they end.")
+    lines = [text % {"hours": hours_text(amount, voucher)}, *money_back(voucher, amount)]
+    return [*lines, str(TWO_PEOPLE)]
+
+
+def _refund_effect(voucher: Voucher, given: Cleaned) -> list[str]:
+    text = _("%(project)s gets %(hours)s back, and its limit in Slurm is raised by them.")
+    first = text % {"project": given["allocation"].project, "hours": hours_text(given["gpu_hours"], voucher)}
+    return [first, str(TWO_PEOPLE)]
+
+
+def _correction_effect(voucher: Voucher, given: Cleaned) -> list[str]:
+    text = _("%(hours)s of the refund are taken back from the allocation's free balance.")
+    return [text % {"hours": hours_text(given["gpu_hours"], voucher)}, str(TWO_PEOPLE)]
+
+
+def _check(voucher: Voucher, given: Cleaned, person: User) -> None:
+    found = {name: closeout.Found(given[f"{name}_met"] == "yes", given[name]) for name in voucher.commitments}
+    closeout.close_out_close(close_out_id=voucher.close_out.pk, found=found, person=person)
+
+
+CENTRE_VERBS: dict[str, Verb] = {
+    "release-tranche": Verb(
+        gettext_lazy("Release a tranche"),
+        forms.TrancheForm,
+        _release_effect,
+        lambda voucher, given, person: tranche_release(tranche_id=given["tranche"].pk, actor=person),
+        gettext_lazy("The tranche is released."),
+        by_operator=True,
+    ),
+    "lose-tranche": Verb(
+        gettext_lazy("Withdraw a tranche"),
+        forms.LoseForm,
+        _lose_effect,
+        lambda voucher, given, person: tranche_lose(
+            tranche_id=given["tranche"].pk, reason=given["reason"][:200], actor=person
+        ),
+        gettext_lazy("The tranche is back in the programme."),
+        by_operator=True,
+        danger=True,
+    ),
+    "accept-report": Verb(
+        gettext_lazy("Accept a report"),
+        forms.ReportDecisionForm,
+        _accept_effect,
+        lambda voucher, given, person: progress.report_accept(
+            report_id=given["report"].pk, answer=given["answer"], person=person
+        ),
+        gettext_lazy("Accepted, and the tranche is released."),
+        by_operator=True,
+    ),
+    "return-report": Verb(
+        gettext_lazy("Return a report"),
+        forms.ReportDecisionForm,
+        lambda voucher, given: [_("The organisation reads your answer and can report again.")],
+        lambda voucher, given, person: progress.report_return(
+            report_id=given["report"].pk, answer=given["answer"], person=person
+        ),
+        gettext_lazy("Returned to the organisation."),
+        by_operator=True,
+    ),
+    "propose-change": Verb(
+        gettext_lazy("Propose a requested change"),
+        forms.RequestDecisionForm,
+        lambda voucher, given: [str(TWO_PEOPLE)],
+        lambda voucher, given, person: changes.change_propose(
+            request_id=given["change"].pk, reason=given["reason"], person=person
+        ),
+        gettext_lazy("Proposed. Another person must approve it."),
+        by_operator=True,
+    ),
+    "decline-change": Verb(
+        gettext_lazy("Decline a request"),
+        forms.RequestDecisionForm,
+        lambda voucher, given: [_("The organisation reads your reason. It can ask again.")],
+        lambda voucher, given, person: changes.change_decline(
+            request_id=given["change"].pk, answer=given["reason"], person=person
+        ),
+        gettext_lazy("The request is declined."),
+        by_operator=True,
+    ),
+    "propose-move": Verb(
+        gettext_lazy("Propose a move"),
+        forms.MoveForm,
+        lambda voucher, given: [*move_effect(voucher, given), str(TWO_PEOPLE)],
+        lambda voucher, given, person: proposed.move_propose(
+            source=given["source"],
+            target=given["target"],
+            amount_gpu_seconds=given["gpu_hours"],
+            reason=given["reason"],
+            person=person,
+        ),
+        gettext_lazy("Proposed. Another person must approve it."),
+        by_operator=True,
+    ),
+    "propose-clawback": Verb(
+        gettext_lazy("Propose a clawback"),
+        forms.ClawbackForm,
+        _clawback_effect,
+        lambda voucher, given, person: proposed.clawback_propose(
+            voucher=voucher, basis_points=int(given["percent"] * 100), reason=given["reason"], person=person
+        ),
+        gettext_lazy("Proposed. Another person must approve it."),
+        by_operator=True,
+        danger=True,
+    ),
+    "propose-refund": Verb(
+        gettext_lazy("Propose a refund"),
+        forms.RefundForm,
+        _refund_effect,
+        lambda voucher, given, person: proposed.refund_propose(
+            allocation=given["allocation"],
+            charge_id=given["charge"],
+            amount_gpu_seconds=given["gpu_hours"],
+            reason=given["reason"],
+            person=person,
+        ),
+        gettext_lazy("Proposed. Another person must approve it."),
+        by_operator=True,
+    ),
+    "propose-correction": Verb(
+        gettext_lazy("Propose a correction of a refund"),
+        forms.CorrectionForm,
+        _correction_effect,
+        lambda voucher, given, person: proposed.correction_propose(
+            refund=given["refund"], amount_gpu_seconds=given["gpu_hours"], reason=given["reason"], person=person
+        ),
+        gettext_lazy("Proposed. Another person must approve it."),
+        by_operator=True,
+        danger=True,
+    ),
+    "return-close-out": Verb(
+        gettext_lazy("Return the final report"),
+        forms.ReasonOnlyForm,
+        lambda voucher, given: [_("The organisation reads your reason and reports again.")],
+        lambda voucher, given, person: closeout.close_out_return(
+            close_out_id=voucher.close_out.pk, reason=given["reason"], person=person
+        ),
+        gettext_lazy("Returned to the organisation."),
+        by_operator=True,
+    ),
+    "check-commitments": Verb(
+        gettext_lazy("Check the commitments"),
+        forms.CheckForm,
+        lambda voucher, given: [
+            _("The close-out is done, and the result with your findings is public."),
+            str(FOR_GOOD),
+        ],
+        _check,
+        gettext_lazy("The close-out is done."),
+        by_operator=True,
+    ),
+}
