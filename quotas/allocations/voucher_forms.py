@@ -1,12 +1,11 @@
 """Forms of a voucher's verbs. Each is made for one voucher: its choices are that voucher's."""
 
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.conf import settings
 from django.utils.formats import date_format
-from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from portal.people.models import Project
@@ -22,6 +21,9 @@ from quotas.allocations.models import (
 )
 from quotas.programmes.models import ProgrammePool
 from quotas.units import SECONDS_PER_HOUR, gpu_hours_text
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 
 class VoucherForm(forms.Form):
@@ -45,7 +47,7 @@ class HoursField(forms.DecimalField):
         return None if hours is None else int(hours * SECONDS_PER_HOUR)
 
 
-def reason_field(help_text: str | Promise = "") -> forms.CharField:
+def reason_field(help_text: "StrOrPromise" = "") -> forms.CharField:
     return forms.CharField(label=_("Reason"), max_length=400, help_text=help_text)
 
 
@@ -54,7 +56,7 @@ class AllocationChoice(forms.ModelChoiceField):
         return f"{obj.project} · {obj.gpu_type.upper()} · {obj.cluster}"
 
 
-def allocation_choice(label: str | Promise) -> AllocationChoice:
+def allocation_choice(label: "StrOrPromise") -> AllocationChoice:
     return AllocationChoice(label=label, queryset=Allocation.objects.none())
 
 

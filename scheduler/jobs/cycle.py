@@ -22,6 +22,7 @@ from scheduler.clusters.adapters.protocol import (
 )
 from scheduler.clusters.models import Cluster
 from scheduler.jobs.covering import hold_follow
+from scheduler.jobs.ending import waiting_end
 from scheduler.jobs.lookup import (
     ATTEMPT_LASTS_S,
     Answer,
@@ -94,6 +95,7 @@ def jobs_cycle(
         _guarded(job, lambda job: _see(job, sight, missing))
     if missing:
         _look(missing, sight)
+    waiting_end(cluster, queue, adapter)
     unix_accounts_look(cluster=cluster, adapter=adapter)
 
 

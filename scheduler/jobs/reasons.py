@@ -63,6 +63,8 @@ _OWN: dict[str, str | Promise] = {
     "drift": _(
         "Its size, time limit or place was changed in Slurm and cannot be paid for as it is now: it is cancelled."
     ),
+    "ended": _("Its allocation had ended before it could start: it was cancelled, and nothing was charged."),
+    "suspended": _("Its allocation was suspended before it could start: it was cancelled, and nothing was charged."),
     "refused": _("Slurm refused the job: %(words)s"),
 }
 _REFUSED: dict[str, str | Promise] = {

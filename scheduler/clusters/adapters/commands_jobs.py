@@ -91,9 +91,10 @@ class JobCommands:
         vector = [self.sudo, "-n", "-u", unix_account, "--", f"{self.wrappers_dir}/{wrapper}"]
         return self.programs.ask_vector(vector, timeout_s=WRAPPER_TIMEOUT_S, stdin=json.dumps(body))
 
-    def job_cancel_as_admin(self, *, job_id: str, reason: str) -> None:
+    def job_cancel_as_admin(self, *, job_id: str, reason: str, pending_only: bool = False) -> None:
+        """`pending_only`: what has started by now goes on, also of an array's tasks."""
         self._note(job_id, reason)
-        answer = self.programs.ask("scancel", job_id)
+        answer = self.programs.ask("scancel", *(["--state=PENDING"] if pending_only else []), job_id)
         if answer.code and "Invalid job id specified" not in answer.error and "already" not in answer.error:
             raise failure("scancel", answer)
 

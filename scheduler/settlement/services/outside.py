@@ -170,6 +170,6 @@ def _tell(run: Run) -> None:
 
 def _address(job: Job) -> str:
     try:
-        return settings.SITE_URL.rstrip("/") + reverse("jobs:detail", args=[job.pk])
+        return settings.SITE_URL.rstrip("/") + reverse("jobs:job", args=[job.pk])
     except NoReverseMatch:
         return settings.SITE_URL

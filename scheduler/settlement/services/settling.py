@@ -17,6 +17,7 @@ from django.db.models import Q
 from portal.clock import now
 from quotas.allocations.models import Allocation
 from quotas.allocations.services import BookedCharge, Charge, charges_book, correction_book, hold_void
+from quotas.allocations.services.proposed import refund_propose_for_failed_node
 from scheduler.clusters.adapters.protocol import AccountingRecord, QueueJob
 from scheduler.clusters.models import Cluster
 from scheduler.jobs.models import Job, Run
@@ -265,9 +266,23 @@ def _charge(cluster: Cluster, work: _Work, hold: UUID | None) -> Charge:
 def _charged(work: _Work, result: BookedCharge, done: Settled) -> None:
     work.record.charged_gpu_seconds = result.gpu_seconds
     work.record.overrun_gpu_seconds = result.overrun
+    if work.record.state == "NODE_FAIL":
+        _refund_propose(work.record, result)
     done.charged += 1
     done.charged_gpu_seconds += result.gpu_seconds
     _next_apply(work, taken=result.next_hold_taken, done=done)
+
+
+def _refund_propose(record: Record, result: BookedCharge) -> None:
+    """A node of the centre's failed: an operator is asked whether the organisation gets the run's GPU-seconds back."""
+    assert record.allocation_id is not None
+    refund_propose_for_failed_node(
+        allocation_id=record.allocation_id,
+        charge_id=record.charge,
+        amount_gpu_seconds=result.gpu_seconds - result.overrun,
+        reason=f"Slurm job {record.job_id} on {record.cluster.name}: NODE_FAIL",
+        process=_actor(record.cluster),
+    )
 
 
 def _correct(record: Record, done: Settled) -> None:

@@ -69,8 +69,10 @@ class FakeSlurm:
         self._answer()
         self.cancelled.append((unix_account, job_id))
 
-    def job_cancel_as_admin(self, *, job_id: str, reason: str) -> None:
+    def job_cancel_as_admin(self, *, job_id: str, reason: str, pending_only: bool = False) -> None:
         self._answer()
+        if pending_only and self.jobs[int(job_id)].state != "PENDING":
+            return
         self.cancelled.append(("admin", int(job_id)))
 
     # what happens in Slurm

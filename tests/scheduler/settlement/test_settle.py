@@ -10,9 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quotas.allocations.selectors import allocation_balances
+from quotas.proposals.models import Proposal
+from quotas.proposals.services import proposal_approve
 from scheduler.jobs.models import Job, Run
 from scheduler.settlement.models import HeldJob, Record
 from scheduler.settlement.services import outside_cover, settle
+from tests.quotas import makers
 from tests.scheduler.settlement.conftest import NOON
 
 pytestmark = pytest.mark.django_db
@@ -271,3 +274,16 @@ def test_any_order_repetition_and_delay_gives_the_same_charges(cluster, record_o
         assert balance().held == 0
         assert not Run.objects.filter(hold_resolved=False, ended_at__isnull=False).exists()
         transaction.set_rollback(True)
+
+
+def test_a_failed_node_proposes_a_refund_once_and_gives_nothing_back_by_itself(cluster, record_of, portal_job, balance):
+    portal_job(1, held=120)
+    failed = record_of(1, elapsed_s=50, state="NODE_FAIL")
+    settle(cluster=cluster, records=[failed])
+    settle(cluster=cluster, records=[failed])
+    proposal = Proposal.objects.get(kind="refund")
+    assert (proposal.state, proposal.facts["gpu_seconds"]) == ("waiting", 50)
+    assert proposal.proposed_by_process == "worker:cluster.local"
+    assert balance().consumed == 50
+    proposal_approve(proposal=proposal, person=makers.decider())
+    assert balance().consumed == 0
