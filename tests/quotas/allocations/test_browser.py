@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from playwright.sync_api import Browser, Page
 from pytest_django.live_server_helper import LiveServer
 
@@ -77,7 +78,7 @@ def test_a_manager_sees_a_voucher_and_takes_a_part_back(
     complaints: list[str] = []
     page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
     log_in(page, organisation_manager)
-    context.add_cookies([{"name": "language", "value": language, "url": live_server.url}])
+    context.add_cookies([{"name": settings.LANGUAGE_COOKIE_NAME, "value": language, "url": live_server.url}])
     name: Callable[[str], str] = lambda what: f"{what}-{width}-{language}"  # noqa: E731
     address = f"/vouchers/{voucher.number}/"
     for what, url in (

@@ -2,9 +2,10 @@
 
 import os
 from contextlib import suppress
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
+import time_machine
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -78,6 +79,15 @@ def test_the_tariff_is_that_of_the_day_of_the_award(project: Project, funded: Pr
     makers.tariff("h100", 99_000, valid_from=centre_date(now()) + timedelta(days=1))
     after = makers.award(project, funded, gpu_seconds=HOUR).voucher
     assert before.face_vnd == after.face_vnd == 60_001
+
+
+def test_a_number_bears_the_year_of_the_centre_not_of_utc(project: Project) -> None:
+    of = makers.programme()
+    with time_machine.travel(datetime(2026, 12, 31, 16, 59, tzinfo=UTC), tick=False):
+        before = makers.award(project, of, gpu_seconds=1).voucher
+    with time_machine.travel(datetime(2026, 12, 31, 17, 0, tzinfo=UTC), tick=False):
+        after = makers.award(project, of, gpu_seconds=1).voucher
+    assert (before.number, after.number) == ("PHT-2026-00001", "PHT-2027-00001")
 
 
 def test_an_award_above_the_money_budget_makes_nothing_and_says_the_figures(project: Project) -> None:

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core import mail
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from portal.clock import centre_date, now
@@ -103,6 +105,17 @@ def test_the_page_says_hours_money_shares_tranches_and_how_long_it_lasts(
     page = text(manager.get(reverse("vouchers:voucher", args=[voucher.number])))
     for words in ("6,000,000", "4,800,000", "1,200,000", "60,000", "with an accepted progress report", "burndown-used"):
         assert words in page
+
+
+def test_the_list_costs_the_same_for_any_number(manager: Client, project: Project) -> None:
+    of, counts = makers.programme(), []
+    for more in (3, 17):
+        for _index in range(more):
+            makers.award(project, of, gpu_seconds=HOUR)
+        with CaptureQueriesContext(connection) as queries:
+            manager.get(reverse("vouchers:list"))
+        counts.append(len(queries))
+    assert counts[0] == counts[1] <= 16
 
 
 def test_the_forecast_states_its_rate(voucher: Voucher) -> None:

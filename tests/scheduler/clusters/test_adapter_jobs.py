@@ -211,6 +211,18 @@ def test_the_worker_holds_releases_and_cancels_with_a_reason(ground: Ground) -> 
     ground.adapter.job_cancel_as_admin(job_id=job_id, reason="again")
 
 
+def test_a_cancellation_of_what_waits_leaves_what_runs(ground: Ground) -> None:
+    begun = ground.adapter.submit(ground.request(script=SLEEPER))
+    running(ground, begun)
+    place = (*ground.place(), "--gres=gpu:h100:1", "--time=1", "--begin=now+1hour")
+    waits = ground.slurm.sbatch(ground.alice, *place).out.strip()
+    for job_id in (str(begun), waits):
+        ground.adapter.job_cancel_as_admin(job_id=job_id, reason="its allocation is expired", pending_only=True)
+    assert final(ground, int(waits))[0].state == "CANCELLED"
+    assert queued(ground, begun).state == "RUNNING"
+    ground.adapter.cancel(job_id=begun, unix_account=ground.alice)
+
+
 def test_an_association_with_a_running_job_is_busy_and_can_be_blocked(ground: Ground) -> None:
     job_id = ground.adapter.submit(ground.request(unix_account=ground.bob, script=SLEEPER))
     running(ground, job_id)
