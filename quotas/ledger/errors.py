@@ -57,6 +57,18 @@ class InvalidEntry(LedgerError):
     """An entry breaks a rule that no correct caller breaks: an amount out of range, one account on both sides."""
 
 
+class PeriodClosed(LedgerError):
+    """booked_at lies in a period that is closed. What came late is booked now, and appears in the period of now."""
+
+
+class LedgerBusy(LedgerError):
+    """A batch that is under way takes longer than one who closes the ledger may let everybody else wait. Try again."""
+
+
+class ClosedFurther(LedgerError):
+    """The ledger is closed until a later moment already: what is closed stays closed."""
+
+
 ERRORS: dict[str, type[LedgerError]] = {
     "ledger_transfer_pkey": IdempotencyConflict,
     "ledger_transfer_resolves": HoldAlreadyResolved,
@@ -70,6 +82,8 @@ ERRORS: dict[str, type[LedgerError]] = {
     "ledger_transfer_amount": InvalidEntry,
     "ledger_transfer_expires": InvalidEntry,
     "ledger_transfer_two_accounts": InvalidEntry,
+    "ledger_transfer_open_period": PeriodClosed,
+    "ledger_closing_forward": ClosedFurther,
 }
 
 # PostgreSQL shows the row that failed as "(id, …, four totals)", in every language of its messages.
@@ -81,6 +95,8 @@ def error_from(error: DatabaseError, entries: Sequence["Entry"] = ()) -> LedgerE
     if not isinstance(error.__cause__, psycopg.Error):
         return None
     diag = error.__cause__.diag
+    if isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
+        return LedgerBusy(diag.message_primary)
     name = diag.constraint_name or ""
     if name == "ledger_account_balance":
         return _insufficient_balance(diag.message_detail or "", entries)

@@ -88,6 +88,18 @@ class Transfer(models.Model):
         ]
 
 
+class Closing(models.Model):
+    """Until when the ledger is closed, one row or none: no transfer is booked before `until` any more, by a trigger."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    until = models.DateTimeField()
+    closed_at = models.DateTimeField()
+    actor = models.CharField(max_length=120)
+
+    class Meta:
+        constraints = [models.CheckConstraint(name="ledger_closing_one_row", condition=Q(id=1))]
+
+
 class Verification(models.Model):
     """The result of the last `ledger_verify`, one row: what /metrics shows without reading the whole log again."""
 

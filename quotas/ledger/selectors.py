@@ -3,11 +3,12 @@ apps above, whose rows say whose account it is."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.db.models import F, Q, QuerySet
 
-from quotas.ledger.models import Account, Transfer
+from quotas.ledger.models import Account, Closing, Transfer
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +59,8 @@ def holds_resolved_by(hold_ids: Iterable[UUID]) -> dict[UUID, Transfer]:
         for transfer in Transfer.objects.filter(resolves_id__in=set(hold_ids))
         if transfer.resolves_id is not None
     }
+
+
+def closed_until() -> datetime | None:
+    """Nothing is booked before this moment any more; None: the ledger was never closed."""
+    return Closing.objects.values_list("until", flat=True).first()

@@ -16,7 +16,18 @@ from quotas.ledger.models import Account, Transfer, Verification
 from quotas.ledger.selectors import Balance
 from quotas.ledger.verification import Findings, ledger_findings
 
-__all__ = ["Entry", "account_create", "accounts_lock", "transfers_book", "transfers_import", "verification_run"]
+__all__ = [
+    "Entry",
+    "account_create",
+    "accounts_lock",
+    "booking_stop",
+    "ledger_close",
+    "transfers_book",
+    "transfers_import",
+    "verification_run",
+]
+
+CLOSING_WAIT_S = 5  # everybody who books waits behind one who closes, so that one does not wait for long
 
 _BOOK = "SELECT ledger_book(%s::jsonb, %s::timestamptz, %s)"
 _LOCK = "SELECT id, unit, debits_pending, debits_posted, credits_pending, credits_posted FROM ledger_lock(%s)"
@@ -88,6 +99,33 @@ def transfers_import(*, rows: Iterable[Entry], booked_at: datetime, actor: str, 
                 copy.write_row(_as_staged(entry, import_id, batch))
         cursor.execute("SELECT ledger_import(%s, %s, %s)", [import_id, booked_at, actor])
         return cursor.fetchone()[0]
+
+
+def booking_stop(*, wait_s: int = CLOSING_WAIT_S) -> None:
+    """Wait for every batch that is under way; until the caller's transaction ends, nobody else books.
+
+    The first half of closing: what belongs at the end of the period is booked after it, then `ledger_close` is called
+    in the same transaction. Raises LedgerBusy where a batch takes longer than `wait_s`, TransactionManagementError
+    outside a transaction.
+    """
+    if not connection.in_atomic_block:
+        raise TransactionManagementError("A lock outside a transaction is gone before it is of use.")
+    with _refusals([]), connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{wait_s}s"])
+        cursor.execute("SELECT ledger_booking_stop()")
+        cursor.execute("SELECT set_config('lock_timeout', '0', true)")
+
+
+def ledger_close(*, until: datetime, closed_at: datetime, actor: str) -> None:
+    """Close the ledger: from the caller's commit on, a batch with booked_at before `until` raises PeriodClosed.
+
+    Times are aware. In the transaction of `booking_stop`. Raises ClosedFurther.
+    """
+    _check_aware(until)
+    if not connection.in_atomic_block:
+        raise TransactionManagementError("Closing belongs to the transaction that stopped the booking.")
+    with _refusals([]), connection.cursor() as cursor:
+        cursor.execute("SELECT ledger_close(%s, %s, %s)", [until, closed_at, actor])
 
 
 def verification_run(*, at: datetime) -> Findings:

@@ -40,6 +40,10 @@ def as_role(db: None) -> Callable[[str], None]:
 def committed(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """A test that commits, for threads and processes. Cleans up the ledger alone, which `transaction=True` would do by
     truncating every table of the project (two seconds a test); its owner lifts the triggers for that."""
+    if not connection.settings_dict["NAME"].startswith("test_"):
+        # pytest-django sets a test database up only where a collected test asks for `db`; this one must never work
+        # in the database that the settings name.
+        pytest.fail("no test database was set up: run the whole folder or file, not this test alone")
     with django_db_blocker.unblock():
         yield
         with transaction.atomic(), connection.cursor() as cursor:

@@ -178,7 +178,7 @@ def test_the_functions_search_path_cannot_be_turned_against_them(books: Books, a
         )
         assert cursor.fetchall() == []
         cursor.execute("SELECT count(*) FROM pg_proc WHERE prosecdef AND proname LIKE 'ledger%'")
-        assert cursor.fetchone() == (3,)
+        assert cursor.fetchone() == (4,)
 
 
 @pytest.mark.parametrize("total", ["debits_pending", "debits_posted", "credits_pending", "credits_posted"])
