@@ -43,6 +43,7 @@ INSTALLED_APPS = [
     "quotas.allocations",
     "quotas.applications",
     "quotas.reviews",
+    "quotas.statements",
     "scheduler.clusters",
     "scheduler.accounts",
     "scheduler.jobs",
@@ -222,6 +223,16 @@ CELERY_BEAT_SCHEDULE = (
             "task": "quotas.allocations.tasks.vouchers_follow",
             "schedule": 600.0,
             "options": {"expires": 600},
+        },
+        "statements-issue": {
+            "task": "quotas.statements.tasks.last_month_issue",
+            "schedule": 600.0,
+            "options": {"expires": 600},
+        },
+        "statements-verify": {
+            "task": "quotas.statements.tasks.verify",
+            "schedule": 86_400.0,
+            "options": {"expires": 3_600},
         },
     }
     | {

@@ -14,6 +14,7 @@ urlpatterns = [
     path("reviews/", include("quotas.reviews.urls")),
     path("allocations/", include("quotas.allocations.urls")),
     path("", include("quotas.allocations.voucher_urls")),
+    path("statements/", include("quotas.statements.urls")),
     path("clusters/", include("scheduler.accounts.urls")),
     path("jobs/", include("scheduler.jobs.urls")),
     path("settlement/", include("scheduler.settlement.urls")),

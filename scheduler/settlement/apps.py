@@ -10,8 +10,11 @@ class SettlementConfig(AppConfig):
         from portal.people.rules import reads_everything  # noqa: PLC0415  models must be ready first
         from portal.web import metrics as page  # noqa: PLC0415
         from portal.web.registry import navigation  # noqa: PLC0415
+        from quotas.statements.registry import consumption  # noqa: PLC0415
         from scheduler.settlement.metrics import collect  # noqa: PLC0415
+        from scheduler.settlement.people import consumed_by_user  # noqa: PLC0415
 
+        consumption.by_person = consumed_by_user
         page.register(collect)
         navigation.register(
             "settlement:reconciliation",

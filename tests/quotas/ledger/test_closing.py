@@ -140,7 +140,7 @@ def test_who_closes_does_not_make_everybody_wait_for_a_long_batch(open_again: No
 CLIENTS = 7
 
 
-def test_no_transfer_lands_in_a_period_after_its_close(open_again: None) -> None:
+def test_no_transfer_lands_in_a_period_after_its_close(open_again: None) -> None:  # noqa: C901  two small programs
     """Seven clients book in the order of the months, each into the newest that it takes for open, some of them with
     accounts locked long before; another closes month after month and writes down what each holds. It stays so."""
     books = books_make(pool=1_000_000)

@@ -3,7 +3,7 @@ import io
 
 import pytest
 
-from monitoring.reports.spreadsheet import cell, csv_text
+from portal.spreadsheet import cell, csv_text
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])

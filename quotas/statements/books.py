@@ -1,0 +1,216 @@
+"""What the ledger has of an organisation: its accounts, their balances at two moments, and what was booked between.
+
+Balances are read in two ways that share no figure: at issue from the accounts' totals, less what was booked since; in
+a verification by adding up the log from its beginning.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+
+from portal.people.models import Organisation
+from quotas.allocations.models import Allocation, Voucher
+from quotas.statements.money import voucher_money
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What an account is to its organisation. project: a slug; None for what no project has yet."""
+
+    role: str  # unallocated, allocation, consumed, expired, overrun
+    gpu_type: str
+    project: str | None
+    voucher_id: int
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """The ledger accounts of an organisation's vouchers, imported history left out: nobody was awarded that."""
+
+    vouchers: list[Voucher]
+    parts: Mapping[int, Part]
+    titles: Mapping[str, str]  # project slug: title
+
+    def of_role(self, *roles: str) -> list[int]:
+        return [pk for pk, part in self.parts.items() if part.role in roles]
+
+    @property
+    def every(self) -> list[int]:
+        """Those and the vouchers' money, and what was earned of it."""
+        moneys = [money for voucher in self.vouchers if (money := voucher_money(voucher))]
+        return [*self.parts, *(pk for money in moneys for pk in (money.money_account, money.earned_account))]
+
+    @property
+    def own(self) -> list[int]:
+        """Those whose balance is what the organisation has: unallocated and allocated, holds included."""
+        return self.of_role("unallocated", "allocation")
+
+
+def accounts_of(organisation: Organisation, *, before: datetime) -> Accounts:
+    """Of vouchers that were made before a moment; two queries."""
+    vouchers = list(
+        Voucher.objects.filter(organisation=organisation, imported=False, created_at__lt=before)
+        .select_related("programme")
+        .order_by("pk")
+    )
+    parts: dict[int, Part] = {}
+    for voucher in vouchers:
+        parts[voucher.account_id] = Part("unallocated", voucher.gpu_type, None, voucher.pk)
+        parts[voucher.expired_account_id] = Part("expired", voucher.gpu_type, None, voucher.pk)
+    titles: dict[str, str] = {}
+    for row in Allocation.objects.filter(voucher__in=vouchers).select_related("project").order_by("pk"):
+        slug, titles[row.project.slug] = row.project.slug, row.project.title
+        accounts = {
+            "allocation": row.account_id,
+            "consumed": row.consumed_account_id,
+            "expired": row.expired_account_id,
+            "overrun": row.overrun_account_id,
+        }
+        for role, pk in accounts.items():
+            parts[pk] = Part(role, row.gpu_type, slug, row.voucher_id)
+    return Accounts(vouchers, parts, titles)
+
+
+# --- balances -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Positions:
+    """By account: credits less debits posted at the beginning and at the end, and what was held at the end."""
+
+    opening: Mapping[int, int]
+    closing: Mapping[int, int]
+    held: Mapping[int, int]
+
+
+# What transfers changed on accounts, by the stretch of time between boundaries (0: before the first) they were booked
+# in. `held` is what is reserved on the debit side: a hold adds it, its post or void takes all of it away.
+_CHANGES = """
+SELECT account_id, bucket, sum(posted), sum(held) FROM (
+    SELECT t.debit_id AS account_id, width_bucket(t.booked_at, %(boundaries)s::timestamptz[]) AS bucket,
+           CASE WHEN t.kind IN ('direct', 'post') THEN -t.amount ELSE 0 END AS posted,
+           CASE WHEN t.kind = 'hold' THEN t.amount ELSE -coalesce(h.amount, 0) END AS held
+      FROM ledger_transfer t LEFT JOIN ledger_transfer h ON h.id = t.resolves_id
+     WHERE t.debit_id = ANY (%(ids)s) AND t.booked_at >= %(since)s
+     UNION ALL
+    SELECT t.credit_id, width_bucket(t.booked_at, %(boundaries)s::timestamptz[]),
+           CASE WHEN t.kind IN ('direct', 'post') THEN t.amount ELSE 0 END, 0
+      FROM ledger_transfer t
+     WHERE t.credit_id = ANY (%(ids)s) AND t.booked_at >= %(since)s
+) sides GROUP BY account_id, bucket
+"""
+
+_TOTALS = """
+WITH changes (account_id, bucket, posted, held) AS ({changes})
+SELECT a.id, a.credits_posted - a.debits_posted, a.debits_pending, c.bucket, c.posted, c.held
+  FROM ledger_account a LEFT JOIN changes c ON c.account_id = a.id WHERE a.id = ANY (%(ids)s)
+"""
+_BEGINNING = "-infinity"
+
+
+def positions_now(ids: Collection[int], begins_at: datetime, ends_at: datetime) -> Positions:
+    """From the accounts' totals, in one statement: only what was booked since `begins_at` is read of the log."""
+    opening: dict[int, int] = {}
+    closing: dict[int, int] = {}
+    held: dict[int, int] = {}
+    given = {"ids": list(ids), "since": begins_at, "boundaries": [begins_at, ends_at]}
+    for pk, posted, pending, bucket, posted_change, held_change in _rows(_TOTALS.format(changes=_CHANGES), given):
+        opening.setdefault(pk, int(posted))
+        closing.setdefault(pk, int(posted))
+        held.setdefault(pk, int(pending))
+        if bucket is not None:
+            opening[pk] -= int(posted_change)
+        if bucket == 2:
+            closing[pk] -= int(posted_change)
+            held[pk] -= int(held_change)
+    return Positions(opening, closing, held)
+
+
+def positions_from_log(ids: Collection[int], boundaries: Sequence[datetime]) -> list[Positions]:
+    """Between each boundary and the next one, by adding up every transfer since the first; one statement."""
+    given = {"ids": list(ids), "since": _BEGINNING, "boundaries": list(boundaries)}
+    posted = {bucket: dict.fromkeys(ids, 0) for bucket in range(len(boundaries) + 1)}
+    held = {bucket: dict.fromkeys(ids, 0) for bucket in range(len(boundaries) + 1)}
+    for pk, bucket, posted_change, held_change in _rows(_CHANGES, given):
+        for later in range(bucket, len(boundaries) + 1):
+            posted[later][pk] += int(posted_change)
+            held[later][pk] += int(held_change)
+    return [
+        Positions(opening=posted[number - 1], closing=posted[number], held=held[number])
+        for number in range(1, len(boundaries))
+    ]
+
+
+# --- movements ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """Transfers that were posted. Plain charges of one account and one day of events are one; any other stands alone,
+    with its id, batch and reason."""
+
+    debit_id: int
+    credit_id: int
+    debit_kind: str  # the accounts' kinds
+    credit_kind: str
+    kind: str  # direct or post
+    event_on: date  # the centre's day
+    amount: int
+    count: int
+    id: UUID | None = None
+    batch: UUID | None = None
+    reason: str = ""
+
+
+_MOVEMENTS = """
+WITH posted AS (
+    SELECT * FROM ledger_transfer
+     WHERE debit_id = ANY (%(ids)s) AND booked_at >= %(begins_at)s AND booked_at < %(ends_at)s
+     UNION
+    SELECT * FROM ledger_transfer
+     WHERE credit_id = ANY (%(ids)s) AND booked_at >= %(begins_at)s AND booked_at < %(ends_at)s
+), told AS (
+    SELECT p.*, d.kind AS debit_kind, c.kind AS credit_kind, (p.event_at AT TIME ZONE %(zone)s)::date AS event_on,
+           p.id = p.batch AND c.kind = 'consumed' AS plain
+      FROM posted p JOIN ledger_account d ON d.id = p.debit_id JOIN ledger_account c ON c.id = p.credit_id
+     WHERE p.kind IN ('direct', 'post') AND p.amount > 0
+)
+SELECT debit_id, credit_id, debit_kind, credit_kind, kind, event_on, sum(amount), count(*),
+       CASE WHEN NOT plain THEN id END, CASE WHEN NOT plain THEN batch END, CASE WHEN NOT plain THEN reason ELSE '' END
+  FROM told
+ GROUP BY debit_id, credit_id, debit_kind, credit_kind, kind, event_on,
+          CASE WHEN NOT plain THEN id END, CASE WHEN NOT plain THEN batch END,
+          CASE WHEN NOT plain THEN reason ELSE '' END
+ ORDER BY event_on, 9
+"""
+
+
+def movements(ids: Collection[int], begins_at: datetime, ends_at: datetime) -> list[Movement]:
+    """What was posted on accounts and booked in the time, in one statement."""
+    given = {"ids": list(ids), "begins_at": begins_at, "ends_at": ends_at, "zone": settings.CENTRE_TIME_ZONE}
+    return [
+        Movement(
+            debit_id=row[0],
+            credit_id=row[1],
+            debit_kind=row[2],
+            credit_kind=row[3],
+            kind=row[4],
+            event_on=row[5],
+            amount=int(row[6]),
+            count=row[7],
+            id=row[8],
+            batch=row[9],
+            reason=row[10],
+        )
+        for row in _rows(_MOVEMENTS, given)
+    ]
+
+
+def _rows(sql: str, given: dict[str, object]) -> list[tuple]:  # type: ignore[type-arg]
+    with connection.cursor() as cursor:
+        cursor.execute(sql, given)
+        return cursor.fetchall()

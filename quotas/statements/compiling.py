@@ -1,0 +1,97 @@
+"""From the ledger to a statement's content: its figures, and the facts that stood beside them on the day of issue."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from django.conf import settings
+
+from portal.people.models import Organisation, UnixAccountUse
+from quotas.statements.books import Accounts, Positions, accounts_of, positions_from_log, positions_now
+from quotas.statements.figures import Content, figures_of
+from quotas.statements.models import Period
+from quotas.statements.money import voucher_number
+from quotas.statements.months import Month
+
+SCHEMA = 1  # of the content; raised when its form changes, never for a statement that was issued
+
+
+def figures_now(organisation: Organisation, period: Period) -> Content:
+    """A closed period's figures, the quick way: balances from the accounts' totals. Raises DoesNotAddUp."""
+    accounts = accounts_of(organisation, before=period.ends_at)
+    positions = positions_now(accounts.every, period.begins_at, period.ends_at)
+    return figures_of(accounts, positions, begins_at=period.begins_at, ends_at=period.ends_at)
+
+
+def figures_from_log(organisation: Organisation, periods: Sequence[Period]) -> Iterator[tuple[Period, Content]]:
+    """The figures of several periods, balances added up from the organisation's first transfer on."""
+    if not periods:
+        return
+    whole = accounts_of(organisation, before=max(period.ends_at for period in periods))
+    boundaries = sorted({moment for period in periods for moment in (period.begins_at, period.ends_at)})
+    known = dict(zip(boundaries, positions_from_log(whole.every, boundaries), strict=False))
+    for period in periods:
+        accounts = accounts_of(organisation, before=period.ends_at)
+        positions = _between(known, period)
+        yield period, figures_of(accounts, positions, begins_at=period.begins_at, ends_at=period.ends_at)
+
+
+def _between(known: dict[datetime, Positions], period: Period) -> Positions:
+    """From the beginning of the first stretch in the period to the end of the last: periods may lie apart."""
+    inside = [at for at in known if period.begins_at <= at < period.ends_at]
+    first, last = known[min(inside)], known[max(inside)]
+    return Positions(opening=first.opening, closing=last.closing, held=last.held)
+
+
+def facts_of(organisation: Organisation, period: Period, figures: Content) -> Content:
+    """Names and terms as they are now; they may change, and the statement keeps those of its day."""
+    accounts = accounts_of(organisation, before=period.ends_at)
+    people = {row["account"] for part in figures["compute"] for row in part["people"]}
+    projects = {row["project"] for part in figures["compute"] for row in part["places"]}
+    vouchers = {row["number"] for row in figures["vouchers"]}
+    uses = UnixAccountUse.objects.filter(name__in=people).select_related("user")
+    return {
+        "organisation": {
+            "slug": organisation.slug,
+            "name": organisation.name,
+            "kind": organisation.kind,
+            "tax_code": organisation.tax_code,
+        },
+        "projects": {slug: title for slug, title in accounts.titles.items() if slug in projects},
+        "people": {use.name: str(use.user) for use in uses},
+        "vouchers": _voucher_facts(accounts, vouchers),
+    }
+
+
+def _voucher_facts(accounts: Accounts, numbers: set[str]) -> Content:
+    return {
+        voucher_number(row): {
+            "programme": row.programme.name,
+            "starts_on": row.starts_on.isoformat(),
+            "ends_on": row.ends_on.isoformat(),
+            "face_gpu_seconds": row.face_gpu_seconds,
+            "face_vnd": getattr(row, "face_vnd", None),
+        }
+        for row in accounts.vouchers
+        if voucher_number(row) in numbers
+    }
+
+
+def content_of(
+    *, number: str, issued_at: str, period: Period, figures: Content, facts: Content, corrects: str, reason: str
+) -> Content:
+    """The whole document. `corrects` and `reason` are empty but for a correction."""
+    return {
+        "schema": SCHEMA,
+        "number": number,
+        "issued_at": issued_at,
+        "corrects": corrects,
+        "correction_reason": reason,
+        "period": {
+            "month": str(Month.of(period.month)),
+            "begins_at": period.begins_at.isoformat(),
+            "ends_at": period.ends_at.isoformat(),
+            "time_zone": settings.CENTRE_TIME_ZONE,
+        },
+        "facts": facts,
+        **figures,
+    }
