@@ -182,7 +182,7 @@ def _of_type(
         "places": [
             {"project": slug, **places[slug]}
             for slug in sorted(places, key=lambda slug: (slug is not None, slug or ""))
-            if slug is None or any(places[slug].values())
+            if any(places[slug].values())
         ],
         "lines": [
             {

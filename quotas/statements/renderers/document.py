@@ -98,7 +98,7 @@ def movement_labels() -> dict[str, str]:
     return {
         "awarded": _("Awarded"),
         "released": _("Tranches released"),
-        "moved": _("Moved between projects"),
+        "moved": _("Given to projects, moved"),
         "charged": _("Charged for jobs"),
         "refunded": _("Refunded"),
         "corrected": _("Corrected"),
