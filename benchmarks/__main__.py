@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("ledger", "import_sacct", "usage_report", "applications", "reviews", "submission")
+BENCHMARKS = ("ledger", "import_sacct", "usage_report", "applications", "reviews", "statements", "submission")
 
 
 def main() -> int:

@@ -14,11 +14,11 @@ from monitoring.reports import selectors
 from monitoring.reports.chart import charts_of
 from monitoring.reports.days import Days, last_30_days, last_month, this_month, this_year
 from monitoring.reports.forms import DaysForm
-from portal.spreadsheet import csv_text
 from monitoring.reports.tables import ROWS_A_PAGE, balance_figures, spreadsheet_rows, usage_tables
 from portal.clock import centre_date, now
 from portal.people.models import Organisation
 from portal.people.selectors import organisation_get, organisations_managed
+from portal.spreadsheet import csv_text
 from portal.web.requests import PersonRequest
 from portal.web.templatetags.ui import gpu_hours
 

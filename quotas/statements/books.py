@@ -7,6 +7,7 @@ a verification by adding up the log from its beginning.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -117,7 +118,7 @@ def positions_now(ids: Collection[int], begins_at: datetime, ends_at: datetime) 
     opening: dict[int, int] = {}
     closing: dict[int, int] = {}
     held: dict[int, int] = {}
-    given = {"ids": list(ids), "since": begins_at, "boundaries": [begins_at, ends_at]}
+    given: dict[str, Any] = {"ids": list(ids), "since": begins_at, "boundaries": [begins_at, ends_at]}
     for pk, posted, pending, bucket, posted_change, held_change in _rows(_TOTALS.format(changes=_CHANGES), given):
         opening.setdefault(pk, int(posted))
         closing.setdefault(pk, int(posted))
@@ -210,7 +211,7 @@ def movements(ids: Collection[int], begins_at: datetime, ends_at: datetime) -> l
     ]
 
 
-def _rows(sql: str, given: dict[str, object]) -> list[tuple]:  # type: ignore[type-arg]
+def _rows(sql: str, given: dict[str, Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, given)
         return cursor.fetchall()

@@ -1,8 +1,9 @@
 """A statement's content: figures by GPU type, project, event day and person, and the vouchers' money.
 
-Names and dates that may change are not among the figures: a verification computes these anew and compares. Amounts are changes of what the organisation has: a charge is
-negative, a grant positive, and opening + all movements = closing holds for every place and for their total, or no
-statement is made (`DoesNotAddUp`). GPU-seconds of one GPU type each; money is VND.
+Names and dates that may change are not among the figures: a verification computes these anew and compares. Amounts are
+changes of what the organisation has: a charge is negative, a grant positive, and opening + all movements = closing
+holds for every place and for their total, or no statement is made (`DoesNotAddUp`). GPU-seconds of one GPU type each;
+money is VND.
 """
 
 from collections import defaultdict

@@ -1,6 +1,6 @@
 """Periods and statements. What is closed, issued or stored here is never changed: see migrations/0002_rules.sql.
 
-A statement's truth is `content`, canonical JSON whose SHA-256 is `sha256`; every file is made from it and kept as bytes.
+A statement's truth is `content`, canonical JSON whose SHA-256 is `sha256`; every file is made from it, kept as bytes.
 """
 
 import json

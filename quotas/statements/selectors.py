@@ -1,5 +1,5 @@
-"""Reading statements. The permission is the fetch: an organisation's managers, and the centre's operators, approvers and
-auditors."""
+"""Reading statements. The permission is the fetch: an organisation's managers, and the centre's operators, approvers
+and auditors."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -97,10 +97,7 @@ def months(person: Person) -> list[MonthRow]:
             ),
         )
     }
-    rows = [
-        MonthRow(Month.of(month), row, row.statement_count, row.difference_count)  # type: ignore[attr-defined]
-        for month, row in periods.items()
-    ]
+    rows = [MonthRow(Month.of(month), row, row.statement_count, row.difference_count) for month, row in periods.items()]
     month, last = _first_open(list(periods.values())), Month.of(centre_date(now()))
     while month is not None and month <= last:
         rows.append(MonthRow(month, None, 0, 0))
@@ -145,8 +142,8 @@ def is_asked(month: str) -> bool:
 
 
 def period_get(person: Person, month: str) -> Period | None:
-    """A month's period; None while it is open. Raises Http404 for a person who does not read everything, and for what is
-    no month."""
+    """A month's period; None while it is open. Raises Http404 for a person who does not read everything, and for a
+    text that is no month."""
     if not reads_everything(person):
         raise Http404
     try:

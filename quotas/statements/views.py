@@ -32,8 +32,8 @@ TYPES = {
 def statement_list(request: PersonRequest) -> HttpResponse:
     """The months, for those who read everything; the own organisations, for managers; with one only, that one."""
     if reads_everything(request.user):
-        page = Paginator(selectors.months(request.user), STATEMENTS_A_PAGE).get_page(request.GET.get("page"))
-        return render(request, "statements/months.html", {"page": page})
+        months = Paginator(selectors.months(request.user), STATEMENTS_A_PAGE).get_page(request.GET.get("page"))
+        return render(request, "statements/months.html", {"page": months})
     found = selectors.organisations_stated(request.user).order_by("name", "id")
     first = list(found[:2])
     if not first:

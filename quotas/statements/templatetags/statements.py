@@ -19,7 +19,7 @@ def cell(value: Cell, kind: str) -> str:
     if isinstance(value, date):
         return date_format(value, "d/m/Y")
     if isinstance(value, int | Decimal) and kind in NUMBERS:
-        text = number_format(abs(value), NUMBERS[kind], use_l10n=True, force_grouping=True)
+        text = number_format(abs(Decimal(value)), NUMBERS[kind], use_l10n=True, force_grouping=True)
         return f"−{text}" if value < 0 else text
     return str(value)
 

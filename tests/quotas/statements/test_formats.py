@@ -177,10 +177,18 @@ def test_files_are_made_once(statement: Statement) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["file:///etc/passwd", "http://127.0.0.1:1/x.css", "static:../../manage.py", "static:/../../../etc/passwd", "x.css"],
+    [
+        "file:///etc/passwd",
+        "http://127.0.0.1:1/x.css",
+        "static:../../manage.py",
+        "static:/../../../etc/passwd",
+        "x.css",
+    ],
 )
 def test_the_typesetter_reads_nothing_but_our_static_files(address: str) -> None:
-    html = f'<html><head><link rel="stylesheet" href="{address}"></head><body><a href="x">x</a><p>text</p></body></html>'
+    html = (
+        f'<html><head><link rel="stylesheet" href="{address}"></head><body><a href="x">x</a><p>text</p></body></html>'
+    )
     pdf = typeset(html)  # WeasyPrint leaves out what it cannot have
     assert b"root:" not in pdf
     with_image = typeset(f'<p>text <img src="{address}" alt="gone"></p>')

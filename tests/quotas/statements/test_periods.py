@@ -1,18 +1,16 @@
 """What was booked in a month stands on that month's statement, by the centre's clock, whenever it happened."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
-from django.core.management import call_command
 from django.db import connection, transaction
 
 from portal.outbox.models import Message
 from portal.people.models import Organisation, Project, User
 from quotas.allocations.models import Allocation
-from quotas.allocations.services import charges_book, correction_book, refund_book
+from quotas.allocations.services import correction_book, refund_book
 from quotas.ledger.errors import PeriodClosed
 from quotas.ledger.selectors import closed_until
-from quotas.ledger.services import Entry, transfers_book
 from quotas.programmes.models import Programme
 from quotas.statements.errors import MonthNotOver
 from quotas.statements.models import Period, Statement
@@ -163,9 +161,9 @@ def test_numbers_have_no_gap_even_where_issuing_broke_off(
         makers.award(other_project, programme)
     with time_after(OCTOBER):
         [_september, period] = periods_close(month=OCTOBER, actor="test")
-        with pytest.raises(RuntimeError), transaction.atomic():
+        with transaction.atomic():
             statements_issue(period=period, actor="test")
-            raise RuntimeError("the worker died")
+            transaction.set_rollback(True)  # the worker died
         issued = statements_issue(period=period, actor="test")
 
     assert [row.number for row in issued] == ["SK-2026-10-00001", "SK-2026-10-00002"]
@@ -186,9 +184,10 @@ def test_numbers_have_no_gap_even_where_issuing_broke_off(
 def test_the_database_refuses_to_change_what_was_issued(allocation: Allocation, statement: str) -> None:
     """Even the owner of the tables."""
     issue(OCTOBER)
-    with connection.cursor() as cursor, pytest.raises(Exception, match="is refused"):
+    with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        cursor.execute(statement)
+        with pytest.raises(Exception, match="is refused"):
+            cursor.execute(statement)
 
 
 def test_the_database_refuses_a_number_that_leaves_a_gap(allocation: Allocation) -> None:

@@ -85,7 +85,10 @@ def test_a_transfer_smuggled_into_a_closed_month_is_found(statement: Statement) 
         ("UPDATE statements_statement SET content = replace(content, '\"charged\":-6', '\"charged\":-5')", "hashed"),
         ("UPDATE statements_statement SET summary = '{}'", "totals in lists"),
         ("UPDATE statements_statement SET number = 'SK-2026-10-00009' WHERE sequence = 1", "the content says"),
-        ("UPDATE statements_statement SET sequence = 5, number = 'SK-2026-11-00005' WHERE sequence = 2", "numbers 2 to"),
+        (
+            "UPDATE statements_statement SET sequence = 5, number = 'SK-2026-11-00005' WHERE sequence = 2",
+            "numbers 2 to",
+        ),
         ("UPDATE statements_statementfile SET content = 'x' WHERE format = 'csv'", "stored csv is another file"),
     ],
 )
@@ -96,9 +99,7 @@ def test_forgeries_are_found(statement: Statement, sql: str, said: str) -> None:
     assert any(said in row["what"] for row in verify()["differences"])
 
 
-def test_a_statement_that_is_missing_is_found(
-    project: Project, other_project: Project, programme: Programme
-) -> None:
+def test_a_statement_that_is_missing_is_found(project: Project, other_project: Project, programme: Programme) -> None:
     full_month(project, programme)
     with at(2026, 10, 20):
         makers.award(other_project, programme)

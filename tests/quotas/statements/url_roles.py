@@ -1,6 +1,6 @@
-from tests.quotas.statements.making import OCTOBER, full_month, issue
 from tests.quotas import makers
 from tests.quotas.statements.conftest import at
+from tests.quotas.statements.making import OCTOBER, full_month, issue
 from tests.urls.roles import Row, World
 
 READERS = {"operator": 200, "second_operator": 200, "approver": 200, "auditor": 200}

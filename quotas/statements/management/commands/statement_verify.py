@@ -12,7 +12,7 @@ from quotas.statements.services import statements_verify
 
 
 class Command(JsonCommand):
-    help = "Compare every issued statement, its hash, its files and its number with the ledger. Exit status 1 if any differs."
+    help = "Compare every issued statement, its hash, files and number with the ledger. Exit status 1 if any differs."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--organisation", default="", metavar="SLUG", help="only this organisation's")

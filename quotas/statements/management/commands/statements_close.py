@@ -18,7 +18,7 @@ ACTOR = "command:statements_close"
 
 class Command(JsonCommand):
     help = (
-        "Close every open month through the given one, oldest first, and issue what is not issued. Again: nothing more. "
+        "Close every open month through the given one, oldest first, and issue what is not issued; again: nothing. "
         "The worker makes the files and sends the mails; --files makes the files here."
     )
 
