@@ -1,6 +1,6 @@
 """Server time and queries of an organisation's statements: ten years of them, and a month of 1,000 organisations.
 
-    .venv/bin/python -m benchmarks.statements [--rounds 60]
+    .venv/bin/python -m benchmarks.statements [--rounds 60] [--organisations 1000]
 
 The statements are issued by the services, month after month, with a charge in each; the 1,000 organisations share one
 month. Also: how long a whole year of closing takes, and what a verification costs. The files are not made here.
@@ -47,7 +47,7 @@ from quotas.statements.models import Statement  # noqa: E402
 from quotas.statements.months import Month  # noqa: E402
 from quotas.statements.services import last_month_issue, statements_verify  # noqa: E402
 
-MONTHS, ORGANISATIONS = 120, 1_000
+MONTHS = 120
 FIRST = Month.read("2016-01")
 DAY = datetime(2016, 1, 1, tzinfo=UTC).date()
 CLOCKS = (
@@ -102,7 +102,7 @@ def person(email: str) -> User:
     return user_create(email=email, full_name=email, password=str(uuid4()), unix_account=None, language="vi")
 
 
-def run(rounds: int) -> None:
+def run(rounds: int, organisations: int) -> None:
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = settings.STORAGES | {"staticfiles": plain}  # whatever an installed stack has collected
     operator, manager = person("operator@bench.example"), person("manager@bench.example")
@@ -120,7 +120,7 @@ def run(rounds: int) -> None:
             moment = month.last_moment
             charge(first, moment)
             if passed == MONTHS - 1:
-                for number in range(1, ORGANISATIONS):
+                for number in range(1, organisations):
                     charge(organisation_make(number, programme), moment)
                 with connection.cursor() as cursor:
                     cursor.execute("ANALYZE")
@@ -129,8 +129,8 @@ def run(rounds: int) -> None:
             began = time.monotonic()
             last_month_issue(actor="bench")
             took_s = time.monotonic() - began
-        print(f"statements_month_of_{ORGANISATIONS}_organisations {took_s:.1f} s <60", flush=True)
-        assert Statement.objects.count() == MONTHS + ORGANISATIONS - 1
+        print(f"statements_month_of_{organisations}_organisations {took_s:.1f} s <60", flush=True)
+        assert Statement.objects.count() == MONTHS + organisations - 1
         began = time.monotonic()
         assert statements_verify(organisation="org-0").ok
         print(f"statements_verify_{MONTHS}_of_one_organisation {time.monotonic() - began:.1f} s <10", flush=True)
@@ -156,10 +156,11 @@ def clock(now: Callable[[], datetime]) -> ExitStack:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--organisations", type=int, default=1_000)
     options = parser.parse_args()
     setup_test_environment(debug=False)
     with own_database("statements"):
-        run(options.rounds)
+        run(options.rounds, options.organisations)
 
 
 if __name__ == "__main__":

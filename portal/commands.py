@@ -31,13 +31,11 @@ class JsonCommand(BaseCommand):
             return super().execute(*args, **options)
         # Whatever the command, or a library under it, prints on the way must not come after or between the JSON.
         options["stdout"] = options.get("stderr") or sys.stderr
-        try:
-            with contextlib.redirect_stdout(sys.stderr):
-                super().execute(*args, **options)
-        finally:  # a command that ends with an error may have said before what it found
-            if self._emitted is not None:
-                out.write(json.dumps(self._emitted, default=_plain) + "\n")
-                out.flush()
+        with contextlib.redirect_stdout(sys.stderr):
+            super().execute(*args, **options)
+        if self._emitted is not None:
+            out.write(json.dumps(self._emitted, default=_plain) + "\n")
+            out.flush()
         return None
 
     def emit(self, result: dict[str, Any]) -> None:

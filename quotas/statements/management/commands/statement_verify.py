@@ -1,5 +1,6 @@
 """manage.py statement_verify: compute every issued statement anew from the ledger and report differences."""
 
+import sys
 from argparse import ArgumentParser
 from dataclasses import asdict
 from typing import Any
@@ -18,6 +19,12 @@ class Command(JsonCommand):
         parser.add_argument("--organisation", default="", metavar="SLUG", help="only this organisation's")
         parser.add_argument("--month", default="", metavar="YYYY-MM", help="only this month's")
 
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        super().execute(*args, **options)
+        if not self.ok:  # after the result was printed
+            sys.exit(1)
+        return None
+
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             month = str(Month.read(options["month"])) if options["month"] else ""
@@ -32,5 +39,4 @@ class Command(JsonCommand):
                 "differences": [asdict(difference) for difference in verified.differences],
             }
         )
-        if not verified.ok:
-            raise CommandError("Some statements differ from the ledger: see above.")
+        self.ok = verified.ok
