@@ -53,7 +53,6 @@ def organisation(request: PersonRequest, slug: str) -> HttpResponse:
         "organisation": found,
         "page": page,
         "files_each": selectors.FILES_EACH,
-        "sees_all": reads_everything(request.user),
     }
     return render(request, "statements/organisation.html", context)
 
