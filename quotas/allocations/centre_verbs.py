@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy
 from portal.people.models import User
 from quotas.allocations import voucher_forms as forms
 from quotas.allocations.models import Voucher
-from quotas.allocations.services import changes, closeout, progress, proposed, tranche_lose, tranche_release
+from quotas.allocations.services import changes, closeout, progress, proposed
 from quotas.allocations.verbs import FOR_GOOD, TWO_PEOPLE, Cleaned, Verb, hours_text, money_back, move_effect
 
 
@@ -53,7 +53,9 @@ CENTRE_VERBS: dict[str, Verb] = {
         gettext_lazy("Release a tranche"),
         forms.TrancheForm,
         _release_effect,
-        lambda voucher, given, person: tranche_release(tranche_id=given["tranche"].pk, actor=person),
+        lambda voucher, given, person: progress.tranche_decide(
+            tranche_id=given["tranche"].pk, is_released=True, person=person
+        ),
         gettext_lazy("The tranche is released."),
         by_operator=True,
     ),
@@ -61,8 +63,8 @@ CENTRE_VERBS: dict[str, Verb] = {
         gettext_lazy("Withdraw a tranche"),
         forms.LoseForm,
         _lose_effect,
-        lambda voucher, given, person: tranche_lose(
-            tranche_id=given["tranche"].pk, reason=given["reason"][:200], actor=person
+        lambda voucher, given, person: progress.tranche_decide(
+            tranche_id=given["tranche"].pk, is_released=False, reason=given["reason"], person=person
         ),
         gettext_lazy("The tranche is back in the programme."),
         by_operator=True,

@@ -24,6 +24,7 @@ from quotas.allocations.errors import (
     ProjectOfAnotherOrganisation,
     QuotaError,
     TooManyVouchers,
+    VoucherEnded,
 )
 from quotas.allocations.models import Allocation, CloseOut, Commitment, Voucher, VoucherNumber
 from quotas.allocations.services.locks import account_lock
@@ -184,9 +185,12 @@ def allocation_create(
     ends_on: date,
     actor: Actor,
 ) -> Allocation:
-    """Gives a part of what a voucher still holds to a project. Raises BalanceTooSmall, ProjectOfAnotherOrganisation."""
+    """Gives a part of what a voucher still holds to a project. Raises BalanceTooSmall, ProjectOfAnotherOrganisation,
+    VoucherEnded."""
     if project.organisation_id != voucher.organisation_id:
         raise ProjectOfAnotherOrganisation
+    if voucher.ends_on < centre_date(now()):
+        raise VoucherEnded(voucher.ends_on)
     with transaction.atomic():
         allocation = _allocation(voucher, project, cluster, starts_on, ends_on)
         _allocate(voucher, allocation, amount_gpu_seconds, actor)

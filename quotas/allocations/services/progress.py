@@ -11,7 +11,7 @@ from portal.people.models import User
 from portal.people.rules import is_operator
 from quotas.allocations.errors import Invalid, WrongState
 from quotas.allocations.models import ProgressReport, Tranche
-from quotas.allocations.services.tranches import tranche_release
+from quotas.allocations.services.tranches import tranche_lose, tranche_release
 from quotas.allocations.services.voices import centre_decides, managers_tell
 from quotas.texts import is_plain_text
 
@@ -52,6 +52,20 @@ def report_return(*, report_id: int, answer: str, person: User) -> None:
     check_text(answer, field="answer", most=4_000)
     with transaction.atomic(), acting(person, "report_return"):
         _decide(report_id, State.RETURNED, answer, person)
+
+
+def tranche_decide(*, tranche_id: int, is_released: bool, reason: str = "", person: User) -> None:
+    """An operator releases a tranche without its day or report, or gives it back to the programme.
+
+    Raises NotAllowed, ConflictOfInterest, WrongState.
+    """
+    with transaction.atomic():
+        tranche = Tranche.objects.select_related("voucher__organisation").get(pk=tranche_id)
+        centre_decides(person, tranche.voucher.organisation, is_operator)
+        if is_released:
+            tranche_release(tranche_id=tranche_id, actor=person)
+        else:
+            tranche_lose(tranche_id=tranche_id, reason=reason[:200], actor=person)
 
 
 def _decide(report_id: int, state: str, answer: str, person: User) -> ProgressReport:

@@ -15,7 +15,7 @@ from portal.clock import centre_date, now
 from portal.outbox.services import messages_deliver
 from portal.people.models import Project, User
 from quotas.allocations import vouchers
-from quotas.allocations.errors import CloseOutOpen, Invalid, TooManyVouchers
+from quotas.allocations.errors import CloseOutOpen, Invalid, TooManyVouchers, VoucherEnded
 from quotas.allocations.models import (
     Allocation,
     ChangeRequest,
@@ -26,7 +26,8 @@ from quotas.allocations.models import (
     Voucher,
     Withdrawal,
 )
-from quotas.allocations.services import ended_expire, proposed, withdrawal_confirm
+from quotas.allocations.services import allocation_create, ended_expire, proposed, withdrawal_confirm
+from quotas.allocations.services.progress import tranche_decide
 from quotas.allocations.services.warnings import warnings_write
 from quotas.allocations.tasks import vouchers_follow
 from quotas.ledger.selectors import balances
@@ -254,6 +255,9 @@ def test_an_operator_of_the_organisation_has_no_part(
     )
     assert response.status_code == 422
     assert not Proposal.objects.filter(kind="clawback").exists()
+    tranche = Tranche.objects.get(needs_report=True)
+    with pytest.raises(ConflictOfInterest):
+        tranche_decide(tranche_id=tranche.pk, is_released=True, person=operator)
     with pytest.raises(ConflictOfInterest):
         proposed.clawback_propose(voucher=voucher, basis_points=1, reason="x", person=operator)
 
@@ -347,6 +351,20 @@ def test_the_programmes_rules_bound_the_next_award(project: Project) -> None:
     makers.award(project, of)
     with pytest.raises(TooManyVouchers):
         makers.award(project, of)
+
+
+def test_an_ended_voucher_is_given_to_no_project(voucher: Voucher, project: Project) -> None:
+    voucher.ends_on = centre_date(now()) - timedelta(days=1)
+    with pytest.raises(VoucherEnded):
+        allocation_create(
+            voucher=voucher,
+            project=project,
+            cluster="local",
+            amount_gpu_seconds=1,
+            starts_on=voucher.starts_on,
+            ends_on=voucher.ends_on,
+            actor="test",
+        )
 
 
 def test_a_change_without_its_figure_is_refused_beside_the_field(voucher: Voucher, organisation_manager: User) -> None:
