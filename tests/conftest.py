@@ -17,6 +17,7 @@ from django.core.management.color import Style
 from django.db import connection
 from django.db.backends.postgresql.operations import DatabaseOperations
 from django.test import Client
+from django.utils.translation import trans_real
 from pytest_django.fixtures import Settings
 
 from portal.people.models import CentreRole, Membership, Organisation, Project, ProjectMembership, User
@@ -31,6 +32,7 @@ def pytest_configure() -> None:
         compiled = source.with_suffix(".mo")
         if not compiled.exists() or compiled.stat().st_mtime < source.stat().st_mtime:
             subprocess.run(["msgfmt", "-o", compiled, source], check=True)  # noqa: S607
+            trans_real._translations.clear()  # models read texts as they load: what was read then is stale
     # Static files as they lie in the checkout, whatever an installed stack has collected.
     settings.STATIC_ROOT = str(Path(settings.BASE_DIR, "templates", "static"))
     settings.STORAGES = settings.STORAGES | {

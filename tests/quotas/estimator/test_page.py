@@ -195,7 +195,7 @@ def test_an_address_with_a_part_of_the_inputs_is_completed(client: Client) -> No
 
 @pytest.mark.django_db
 def test_the_application_begins_with_the_estimates_hours(client_of: ClientOf, organisation_manager: User) -> None:
-    makers.programme()
+    makers.call(makers.programme())
     page = client_of(organisation_manager).get("/applications/new/?gpu_type=h100&gpu_hours=30358668").content.decode()
     assert 'value="30358668"' in page
 

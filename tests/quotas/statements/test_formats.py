@@ -141,10 +141,10 @@ def test_vietnamese_is_set_in_be_vietnam_pro(statement: Statement) -> None:
         for page in reader.pages
         for font in page["/Resources"]["/Font"].values()  # type: ignore[index]
     }
-    assert {re.sub(r"^/[A-Z]{6}\+", "", name) for name in fonts} <= {
-        *("Be-Vietnam-Pro", "Be-Vietnam-Pro-Semi-Bold", "Be-Vietnam-Pro-Semi-Bold-Bold", "Be-Vietnam-Pro-Bold"),
-        *("Saola-Figures", "Saola-Figures-Bold", "Saola-Figures-Semi-Bold"),
-    }
+    # Letters from the two halves of one family, digits of equal width from the other; never a font of the machine's.
+    names = {re.sub(r"^/[A-Z]{6}\+", "", name) for name in fonts}
+    assert names
+    assert all(name.startswith(("Be-Vietnam-Pro", "Saola-Figures")) for name in names), names
     assert "Bảng kê" in unicodedata.normalize("NFC", pdf_text(pdf))
 
 
