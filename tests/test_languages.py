@@ -18,6 +18,7 @@ TEMPLATES = sorted(path for path in Path(ROOT, "templates").rglob("*.html") if "
 SAME_EVERYWHERE = {
     "Saola",
     "VI",
+    "VND",
     "EN",
     "Tiếng Việt",
     "English",

@@ -72,15 +72,19 @@ class Dropped:
     leftovers: int  # of processes that died while they stored
 
 
-def files_drop_unused(*, actor: str, grace: timedelta = GRACE) -> Dropped:
-    """Drops rows that nothing refers to, content without a row, and leftovers, each once it is older than `grace`."""
+def files_drop_unused(*, actor: str, grace: timedelta = GRACE, leftovers_grace: timedelta | None = None) -> Dropped:
+    """Drops rows that nothing refers to, content without a row, and leftovers, each once it is older than `grace`.
+
+    Leftovers after `leftovers_grace` where that is given: a file that is being stored looks like one.
+    """
     before = now() - grace
+    left_before = before if leftovers_grace is None else now() - leftovers_grace
     with acting(actor, "files_drop_unused"):
         rows = sum(_row_dropped(row) for row in unused(StoredFile.objects.filter(created_at__lt=before)))
     contents = sum(_content_dropped(file, before) for folder in disk.folders() for file in _without_row(folder))
     leftovers = 0
     for file in disk.found(disk.root() / disk.INCOMING):
-        if file.changed_at < before:
+        if file.changed_at < left_before:
             file.path.unlink(missing_ok=True)
             leftovers += 1
     return Dropped(rows, contents, leftovers)

@@ -63,7 +63,7 @@ def test_storing_dropping_and_storing_again_never_leaves_a_row_without_its_file(
 
     def sweep() -> None:
         for _round in range(ROUNDS * 2):
-            files_drop_unused(actor="tests", grace=timedelta(0))
+            files_drop_unused(actor="tests", grace=timedelta(0), leftovers_grace=timedelta(hours=1))
             findings = verification_run(at=now())
             assert not findings.damaged
 
