@@ -6,15 +6,15 @@ SHELL := /bin/sh
 python := .venv/bin/python
 stack := cd ansible && /usr/bin/python3 -B -m stack --stack $(STACK) $(if $(PORT_BASE),--port-base $(PORT_BASE))
 manage := SAOLA_ENV_FILE=$(CURDIR)/$(STACK)/env/manage.env $(python) manage.py
-# Tests run in groups, each a process with a database of its own. Those of the first three mostly wait (for Slurm, for a
-# browser) and run side by side; the last kills processes of the stack, or needs it to itself, and runs alone.
+# Tests run in groups, each a process with a database of its own, up to four side by side: those in Slurm and in a browser
+# mostly wait. The last group kills processes of the stack, or needs it to itself, and runs alone.
 unit := not (browser or slurm or stack or fault)
-alone := (stack or fault) and not browser
 slurm := slurm and not (stack or fault)
+alone := (stack or fault) and not browser
 test_env := SAOLA_ENV_FILE=$(CURDIR)/.stack-test/env/manage.env
 pytest := .venv/bin/pytest -q -p no:cacheprovider $(PYTEST_ARGS)
 
-.PHONY: help run stack stop status reset test test-units test-accounts test-jobs test-alone check bench soak messages requirements
+.PHONY: help run stack stop status reset test test-units test-quotas test-browser test-accounts test-jobs test-alone check bench soak messages requirements
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,13 +42,18 @@ reset: ## Remove the stack with its data, users and everything else of it
 test: ## Build the test stack beside a running one, check, and run every test (under 15 minutes)
 	@$(MAKE) --no-print-directory stack STACK=.stack-test
 	@$(MAKE) --no-print-directory check
-	@echo "tests: units and browser, accounts in Slurm, jobs in Slurm side by side; each prints when it is done"
-	@$(MAKE) --no-print-directory -j3 -O test-units test-accounts test-jobs
+	@echo "tests: accounts and jobs in Slurm, units, browser; each group prints when it is done"
+	@$(MAKE) --no-print-directory -j4 -O test-accounts test-jobs test-quotas test-units test-browser
 	@$(MAKE) --no-print-directory test-alone
 
 test-units:
-	@$(test_env) $(pytest) -m "$(unit)"
-	@$(test_env) $(pytest) -m browser  # a process of its own: the browser's event loop stays in it
+	@$(test_env) $(pytest) -m "$(unit)" --ignore=tests/quotas
+
+test-quotas:
+	@$(test_env) TEST_DB_SUFFIX=_quotas $(pytest) -m "$(unit)" tests/quotas
+
+test-browser:
+	@$(test_env) TEST_DB_SUFFIX=_browser $(pytest) -m browser  # never with others: the browser's event loop stays in it
 
 test-accounts:
 	@$(test_env) TEST_DB_SUFFIX=_accounts $(pytest) -m "$(slurm)" tests/scheduler/accounts
