@@ -18,6 +18,8 @@ pytestmark = [pytest.mark.slurm, pytest.mark.django_db]
 SLEEP = "#!/bin/bash\nsleep {}\n"
 STUBBORN = "#!/bin/bash\ntrap '' TERM\nwhile :; do sleep 1; done\n"
 FAILS = "#!/bin/bash\nsleep {}\nexit 3\n"
+# Runs until it was requeued that often, however long that takes on a busy machine; then for three seconds.
+REQUEUED = '#!/bin/bash\n[ "${{SLURM_RESTART_COUNT:-0}}" -ge {} ] && exec sleep 3\nsleep 600\n'
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def submit_all(centre) -> dict[str, list[int]]:
         "cancelled_array": [centre.sbatch("--array=1-4%1", h100, script=SLEEP.format(600))],
         "cancelled_early": [centre.sbatch(h100, "--begin=now+1hour", script=SLEEP.format(1)) for _ in range(4)],
         "cancelled_late": [centre.sbatch("--gpus-per-node=h100:2", script=SLEEP.format(600)) for _ in range(3)],
-        "requeued_twice": [centre.sbatch("--requeue", h100, script=SLEEP.format(12)) for _ in range(2)],
+        "requeued_twice": [centre.sbatch("--requeue", h100, script=REQUEUED.format(2)) for _ in range(2)],
     }
 
 
@@ -75,7 +77,7 @@ def test_fifty_mixed_jobs_leave_no_residual(centre):
     portal = [submit_through_portal(centre, f"portal {n}", 2 + n) for n in range(5)]
     portal_failed = submit_through_portal(centre, "portal fails", 2, script=FAILS)
     portal_cancelled = submit_through_portal(centre, "portal cancelled", 600)
-    portal_requeued = submit_through_portal(centre, "portal requeued", 12)
+    portal_requeued = submit_through_portal(centre, "portal requeued", 1, script=REQUEUED)
     untyped_refused = run(
         *("sbatch", f"--account={sorted(centre.accounts)[0]}", "--partition=h100", "--gpus=2"),
         stdin=SLEEP.format(1),
