@@ -9,6 +9,7 @@ import subprocess
 import time
 import xmlrpc.client
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from .layout import Refusal, Stack, checkout_home
@@ -68,7 +69,11 @@ def start(stack: Stack) -> None:
         return
     end_processes(stack)  # what a killed supervisord left behind still holds ports and locks
     subprocess.run(
-        [str(checkout_home() / "tools/bin/supervisord"), "-c", str(stack.supervisor_conf)],
+        [
+            str(checkout_home() / "tools/bin/python3"),
+            str(Path(__file__).parents[1] / "roles/service/files/supervisord"),
+            *("-c", str(stack.supervisor_conf)),
+        ],
         env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"},
         cwd="/",
         check=True,
