@@ -21,10 +21,10 @@ from quotas.allocations.services.proposed import refund_propose_for_failed_node
 from scheduler.clusters.adapters.protocol import AccountingRecord, QueueJob
 from scheduler.clusters.models import Cluster
 from scheduler.jobs.models import Job, Run
-from scheduler.settlement.charges import charge_id, hold_gpu_seconds, is_requeue, job_state
+from scheduler.settlement.charges import charge_id, hold_gpu_seconds, is_requeue
 from scheduler.settlement.models import HeldJob, Record
 from scheduler.settlement.seen import Key, Ours, Seen, latest, of_queue, of_record, ours_read
-from scheduler.settlement.services.runs import allocation_move, jobs_close, run_open, runs_ensure
+from scheduler.settlement.services.runs import allocation_move, jobs_close, run_open, runs_end, runs_ensure
 
 logger = logging.getLogger(__name__)
 CHUNK = 1_000
@@ -392,20 +392,7 @@ def _save(works: list[_Work]) -> None:
 
 def _runs_finish(works: list[_Work]) -> None:
     """Closes the runs of finished records, then the jobs none of whose runs is open."""
-    finished: list[Run] = []
-    for work in works:
-        run, record = work.run, work.record
-        if run is None or not record.is_final:
-            continue
-        run.state = job_state(record.state)
-        run.started_at, run.ended_at, run.gpus = record.started_at, record.ended_at, record.gpus
-        run.charged_gpu_seconds = record.charged_gpu_seconds
-        run.overrun_gpu_seconds = record.overrun_gpu_seconds
-        run.hold_resolved = True
-        finished.append(run)
-    fields = [
-        "state", "started_at", "ended_at", "gpus", "charged_gpu_seconds", "overrun_gpu_seconds", "hold_resolved",
-    ]  # fmt: skip
-    Run.objects.bulk_create(finished, batch_size=500, update_conflicts=True, unique_fields=["id"], update_fields=fields)
+    ended = [(work.run, work.record) for work in works if work.run is not None and work.record.is_final]
+    runs_end(ended)
     in_queue_again = {work.run.job_id for work in works if work.run and work.record.state == "REQUEUED"}
-    jobs_close({run.job_id for run in finished}, in_queue_again=in_queue_again)
+    jobs_close({run.job_id for run, _record in ended}, in_queue_again=in_queue_again)
