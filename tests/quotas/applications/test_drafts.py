@@ -20,7 +20,6 @@ from portal.people.services import membership_remove
 from quotas.applications import errors
 from quotas.applications.grace import GRACE
 from quotas.applications.models import Answer, Application, Attachment, Comment, Submission
-from quotas.applications.risk import risk_of
 from quotas.applications.selectors import answer_values, application_list, questions_newer, shown_to
 from quotas.applications.services import (
     answer_save,
@@ -389,50 +388,6 @@ def test_a_question_has_one_file(draft: Application, organisation_manager: User)
     for _time in range(2):
         attachment_add(person=organisation_manager, application=draft, upload=upload(), key="q.q4")
     assert draft.attachments.filter(removed_at__isnull=True).count() == 1
-
-
-# --- risk -------------------------------------------------------------------------------------------------------------
-
-CALM = {
-    "risk_manipulates": "no",
-    "risk_scores_people": "no",
-    "risk_forbidden_biometrics": "no",
-    "risk_product_safety": "no",
-    "risk_area": "none",
-    "risk_people_told": "no",
-    "risk_general_purpose": "no",
-}
-LLAMA = {"risk_general_purpose": "yes", "tokens": 15 * 10**12}
-
-
-@pytest.mark.parametrize(
-    ("changes", "tier", "articles"),
-    [
-        ({}, "minimal", [""]),
-        ({"risk_people_told": "yes"}, "limited", ["50"]),
-        ({"risk_manipulates": "yes"}, "unacceptable", ["5(1)(a), (b)"]),
-        ({"risk_product_safety": "yes"}, "high", ["6(1)"]),
-        ({"risk_area": "education", "risk_narrow_task": "no", "risk_profiles_people": "no"}, "high", ["6(2)"]),
-        ({"risk_area": "education", "risk_narrow_task": "yes", "risk_profiles_people": "no"}, "minimal", [""]),
-        (
-            {"risk_area": "education", "risk_narrow_task": "yes", "risk_profiles_people": "yes"},
-            "high",
-            ["6(2)", "6(3)"],
-        ),
-        (
-            {"risk_general_purpose": "yes", "parameters": 405 * 10**9, "tokens": 15 * 10**12},
-            "minimal",
-            ["", "53", "51(2)"],
-        ),
-        ({"risk_general_purpose": "yes", "parameters": 8 * 10**9, "tokens": 15 * 10**12}, "minimal", ["", "53"]),
-        ({"risk_area": ""}, "", []),
-    ],
-)
-def test_the_answers_lead_to_a_tier_with_its_reasons(
-    changes: dict[str, object], tier: str, articles: list[str]
-) -> None:
-    found = risk_of(CALM | changes)
-    assert (found.tier, [reason.article for reason in found.reasons]) == (tier, articles)
 
 
 def test_an_application_without_a_call_asks_for_the_request_only(
