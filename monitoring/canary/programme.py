@@ -26,7 +26,6 @@ TERMS = Terms(
     shares={"startup": 8_000, "sme": 5_000, "university": 10_000, "institute": 10_000, "public_body": 10_000},
     largest_award_gpu_hours=50_000,
     largest_award_vnd=3_000_000_000,
-    open_vouchers_limit=3,
     three_person_above_vnd=1_000_000_000,
 )
 QUESTIONS: list[dict[str, object]] = [
