@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
-# What a stack's directories hold and how they are laid out. Raise it when the play cannot bring an old one up to date.
-LAYOUT_VERSION = 1
+# What a stack's directories and its database hold. Raise it when the play cannot bring an old one up to date.
+LAYOUT_VERSION = 2
 DEFAULT_PORT_BASE = 18400
 DEFAULT_TEST_PORT_BASE = 19400
 PORT_OFFSETS = {

@@ -16,7 +16,7 @@ from quotas.allocations.models import Voucher
 from quotas.applications.errors import Invalid
 from quotas.applications.fields import ATTACHMENTS, PROJECT, REQUEST, RISK, Field, Kind
 from quotas.applications.models import Application
-from quotas.applications.risk import RISK_KEYS, Tier, needs_area_questions, risk_of
+from quotas.applications.risk import FORBIDDEN, Tier, needs_area_questions, risk_of
 from quotas.applications.values import value_of
 from quotas.programmes.errors import TariffMissing
 from quotas.programmes.models import Programme
@@ -105,9 +105,8 @@ def _of_field(application: Application, field: Field, answers: Mapping[str, Any]
 def _of_the_whole(application: Application, answers: Mapping[str, Any]) -> list[Problem]:
     found = []
     if application.call_id is not None and risk_of(answers).tier == Tier.UNACCEPTABLE:
-        keys = [key for key in answers if key in RISK_KEYS and answers[key] == "yes"]
         message = _("What Article 5 of the EU AI Act forbids is not supported.")
-        found.append(Problem(RISK, keys[0], message, _("Risk")))
+        found += [Problem(RISK, one.key, message, _("Risk")) for one in FORBIDDEN if answers.get(one.key) == "yes"]
     found += _of_days(application, answers)
     if application.organisation.verification != Organisation.Verification.VERIFIED:
         message = _("The organisation is not verified yet. The centre checks its tax code; you can write meanwhile.")

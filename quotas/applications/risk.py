@@ -54,7 +54,7 @@ class Risk:
         return Tier(self.tier).label if self.tier else ""
 
 
-_FORBIDDEN = (
+FORBIDDEN = (
     RiskField(
         "risk_manipulates",
         _("Does it manipulate people, or exploit their age, disability or situation, so that they come to harm?"),
@@ -127,8 +127,7 @@ _GENERAL = RiskField(
     _("It does many different tasks, such as a language model that is published."),
     "53",
 )
-RISK_FIELDS = (*_FORBIDDEN, _PRODUCT, _AREA, _NARROW, _PROFILES, _TOLD, _GENERAL)
-RISK_KEYS = frozenset(one.key for one in RISK_FIELDS)
+RISK_FIELDS = (*FORBIDDEN, _PRODUCT, _AREA, _NARROW, _PROFILES, _TOLD, _GENERAL)
 
 _WHY = {
     "risk_manipulates": _("It manipulates people or exploits their weakness."),
@@ -141,10 +140,10 @@ _WHY = {
 
 def risk_of(answers: Mapping[str, Any]) -> Risk:
     """The tier that the answers lead to, the reasons for it, and what is still open."""
-    reasons = [Reason(one.article, _WHY[one.key]) for one in _FORBIDDEN if answers.get(one.key) == "yes"]
+    reasons = [Reason(one.article, _WHY[one.key]) for one in FORBIDDEN if answers.get(one.key) == "yes"]
     if reasons:
         return Risk(Tier.UNACCEPTABLE, reasons)
-    still = [one.key for one in _FORBIDDEN if not answers.get(one.key)]
+    still = [one.key for one in FORBIDDEN if not answers.get(one.key)]
     beside = _general_purpose(answers)
     high, open_high = _high(answers)
     if high:

@@ -225,9 +225,12 @@ def test_an_organisation_that_is_not_verified_writes_but_does_not_submit(
     assert set(problems(organisation_manager, complete)) == {""}
 
 
-def test_what_article_5_forbids_is_not_submitted(complete: Application, organisation_manager: User) -> None:
-    answer_save(person=organisation_manager, application=complete, key="risk_scores_people", text="yes")
-    assert "risk_scores_people" in problems(organisation_manager, complete)
+@pytest.mark.parametrize("key", ["risk_manipulates", "risk_scores_people", "risk_forbidden_biometrics"])
+def test_what_article_5_forbids_is_said_beside_its_own_question(
+    complete: Application, organisation_manager: User, key: str
+) -> None:
+    answers_save(person=organisation_manager, application=complete, texts={"risk_people_told": "yes", key: "yes"})
+    assert set(problems(organisation_manager, complete)) == {key}
 
 
 def test_the_days_are_checked_on_the_day(complete: Application, organisation_manager: User) -> None:
