@@ -6,8 +6,8 @@ SHELL := /bin/sh
 python := .venv/bin/python
 stack := cd ansible && /usr/bin/python3 -B -m stack --stack $(STACK) $(if $(PORT_BASE),--port-base $(PORT_BASE))
 manage := SAOLA_ENV_FILE=$(CURDIR)/$(STACK)/env/manage.env $(python) manage.py
-# Tests run in groups, each a process with a database of its own, up to four side by side: those in Slurm and in a browser
-# mostly wait. The last group kills processes of the stack, or needs it to itself, and runs alone.
+# Tests run in groups side by side, each a process with a database of its own: those in Slurm and in a browser mostly
+# wait. The last group kills processes of the stack, or needs it to itself, and runs alone.
 unit := not (browser or slurm or stack or fault)
 slurm := slurm and not (stack or fault)
 alone := (stack or fault) and not browser
@@ -43,7 +43,7 @@ test: ## Build the test stack beside a running one, check, and run every test (u
 	@$(MAKE) --no-print-directory stack STACK=.stack-test
 	@$(MAKE) --no-print-directory check
 	@echo "tests: accounts and jobs in Slurm, units, browser; each group prints when it is done"
-	@$(MAKE) --no-print-directory -j4 -O test-accounts test-jobs test-quotas test-units test-browser
+	@$(MAKE) --no-print-directory -j5 -O test-browser test-accounts test-jobs test-quotas test-units
 	@$(MAKE) --no-print-directory test-alone
 
 test-units:
