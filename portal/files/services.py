@@ -30,12 +30,12 @@ from portal.files.names import name_clean
 from portal.files.references import unused
 from portal.files.uploads import RefusedUpload
 from portal.files.verification import Findings, files_findings
+from portal.locks import LockSpace
 from portal.people.models import User
 
 logger = logging.getLogger(__name__)
 
 GRACE = timedelta(days=1)  # between an upload and what refers to it: a form left open over night
-_LOCK_SPACE = 0x5A06  # first key of the advisory locks; the second is 31 bits of the hash
 
 
 def file_store(
@@ -133,12 +133,12 @@ def _copied(upload: File, file: BinaryIO, limit_bytes: int) -> tuple[str, int]:
 
 def _lock_shared(sha256: str) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s, %s)", [_LOCK_SPACE, _lock_key(sha256)])
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s, %s)", [LockSpace.FILE, _lock_key(sha256)])
 
 
 def _lock_if_free(sha256: str) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [_LOCK_SPACE, _lock_key(sha256)])
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [LockSpace.FILE, _lock_key(sha256)])
         return bool(cursor.fetchone()[0])
 
 

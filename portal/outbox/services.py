@@ -17,6 +17,7 @@ from kombu.exceptions import OperationalError
 
 from portal.audit.context import acting
 from portal.clock import now
+from portal.locks import LockSpace
 from portal.outbox.errors import Later, NotInTransaction
 from portal.outbox.models import Message
 from portal.outbox.registry import handler_for
@@ -26,7 +27,6 @@ logger = logging.getLogger(__name__)
 BACKOFF_FIRST_S = 1
 BACKOFF_LIMIT_S = 300
 ON_ITS_WAY_S = 5  # a relay that does not begin within this is taken for lost
-_LOCK_SPACE = 0x5A02  # first key of the advisory locks; the second is the message's id, 31 bits of it
 
 
 def message_write(
@@ -145,11 +145,11 @@ _CLAIM = """
 def _claimed(queue: str) -> Iterator[int | None]:
     """The oldest due message that no other relay is at, locked for this one; None if there is none."""
     with connection.cursor() as cursor:
-        cursor.execute(_CLAIM, [queue, now(), _LOCK_SPACE])
+        cursor.execute(_CLAIM, [queue, now(), LockSpace.MESSAGE])
         row = cursor.fetchone()
     try:
         yield row[0] if row else None
     finally:
         if row and connection.connection is not None and not connection.connection.closed:
             with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_LOCK_SPACE, row[0] & 0x7FFFFFFF])
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [LockSpace.MESSAGE, row[0] & 0x7FFFFFFF])

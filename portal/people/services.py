@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from portal.audit.context import acting
 from portal.clock import now
+from portal.locks import LockSpace
 from portal.outbox.services import message_write
 from portal.people.errors import (
     EmailTaken,
@@ -41,7 +42,6 @@ SYSTEM_ACCOUNTS = """
     root daemon bin sys sync games man lp mail news uucp proxy www-data backup list irc gnats nobody
     slurm munge mysql postgres redis prometheus sshd messagebus _apt saola
 """
-_SLUG_LOCK = 0x5A01  # advisory lock: slugs are looked up and taken by one transaction at a time
 
 
 def slug_make(text: str) -> str:
@@ -60,7 +60,7 @@ def _slug_is_taken(slug: str) -> bool:
 
 def _slug_take(wanted: str | None, name: str) -> str:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_SLUG_LOCK])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LockSpace.SLUG])
     if wanted is None:
         return slug_make(name)
     if not re.fullmatch(SLUG_FORM, wanted) or len(wanted) > SLUG_LENGTH:

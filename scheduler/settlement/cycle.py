@@ -9,6 +9,7 @@ from django.db import InterfaceError, OperationalError, connection
 from django.db.models import F
 
 from portal.clock import now
+from portal.locks import LockSpace
 from portal.outbox.services import messages_deliver
 from scheduler.accounts.services import accounts_cycle
 from scheduler.clusters.adapters.protocol import ClusterAdapter, ClusterError
@@ -23,14 +24,13 @@ from scheduler.settlement.services.waiting import waiting_follow
 
 logger = logging.getLogger(__name__)
 
-_LOCK_SPACE = 0x5A03  # first key of the advisory locks; the second is the cluster's id
 
 
 @contextmanager
 def cycle_lock(cluster: Cluster) -> Iterator[bool]:
     """One cycle of a cluster at a time, in all processes: a session lock, which ends with its process."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [_LOCK_SPACE, cluster.pk])
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [LockSpace.CYCLE, cluster.pk])
         is_ours = bool(cursor.fetchone()[0])
     try:
         yield is_ours
@@ -38,7 +38,7 @@ def cycle_lock(cluster: Cluster) -> Iterator[bool]:
         # A connection that broke has lost the lock with it.
         if is_ours and connection.is_usable():
             with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [_LOCK_SPACE, cluster.pk])
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [LockSpace.CYCLE, cluster.pk])
 
 
 def cycle_run(cluster: Cluster, adapter: ClusterAdapter) -> None:

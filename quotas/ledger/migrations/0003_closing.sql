@@ -13,7 +13,7 @@ BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION 'the ledger books in READ COMMITTED only' USING ERRCODE = 'invalid_transaction_state';
     END IF;
-    PERFORM pg_advisory_xact_lock_shared(23043, 1);
+    PERFORM pg_advisory_xact_lock_shared(23047, 1);
 END $$;
 
 -- For the rows themselves, whatever inserted them; a replay of what is stored inserts none and is answered as ever.
@@ -67,7 +67,7 @@ END $$;
 -- what belongs at the end of the period; after the second nobody may.
 
 CREATE FUNCTION ledger_booking_stop() RETURNS void LANGUAGE sql AS $$
-    SELECT pg_advisory_xact_lock(23043, 1)
+    SELECT pg_advisory_xact_lock(23047, 1)
 $$;
 
 CREATE FUNCTION ledger_close(until timestamptz, closed_at timestamptz, actor text) RETURNS void

@@ -8,6 +8,7 @@ from django.db import connection
 
 from portal.audit.context import acting
 from portal.clock import now
+from portal.locks import LockSpace
 from scheduler.accounts.models import StoredPlan
 from scheduler.accounts.plan import Action
 from scheduler.accounts.services.applying import Applied, plan_apply
@@ -15,7 +16,6 @@ from scheduler.accounts.services.planning import plan_make
 from scheduler.clusters.adapters import ClusterAdapter
 from scheduler.clusters.models import Cluster
 
-_LOCK_SPACE = 0x5A05  # advisory lock: one application to a cluster at a time
 LOCK_WAIT_S = 60.0
 # The cycle's other steps follow jobs and must not wait for long; the first application to a big cluster takes several
 # cycles (about 50 changes each).
@@ -85,7 +85,7 @@ def _action_json(action: Action) -> dict[str, object]:
 @contextmanager
 def _lock(cluster: Cluster, *, wait_s: float) -> Iterator[bool]:
     """A session lock: it ends with the process, however that ends."""
-    keys = [_LOCK_SPACE, cluster.pk]
+    keys = [LockSpace.CLUSTER_PLAN, cluster.pk]
     deadline = time.monotonic() + wait_s
     while not (mine := _ask("SELECT pg_try_advisory_lock(%s, %s)", keys)) and time.monotonic() < deadline:
         time.sleep(0.2)

@@ -13,6 +13,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from portal.clock import centre_date, now
+from portal.locks import LockSpace
 from portal.people.models import Organisation, Project
 from portal.people.services import organisation_create, project_create
 from quotas.allocations.models import Allocation
@@ -28,7 +29,6 @@ UNKNOWN_ACCOUNT = "unknown_account"
 GPUS_APPEARED = "gpus_appeared"
 SETTLED_BY_PORTAL = "settled_by_portal"  # an account that the portal runs is charged from slurmdbd, never from a file
 
-_LOCK_SPACE = 0x5A04  # advisory lock: one import into a cluster at a time
 _CHUNK = 20_000  # transfers handed to the ledger at once; bounds the memory
 
 _STAGE = """
@@ -130,7 +130,7 @@ def history_import(
     reader = Reader(header, cluster=cluster.name, zone=zone, partition_types=types, gpu_type=gpu_type.lower())
     done = Imported()
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK_SPACE, cluster.pk])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LockSpace.IMPORT, cluster.pk])
         cursor.execute(_STAGE)
         with cursor.copy(_COPY) as copy:
             for line in _counted(reader.read(lines), done):

@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from django.db.models import Sum
 from django.db.transaction import TransactionManagementError
 
+from portal.locks import LockSpace
 from quotas.ledger.errors import ClosedFurther, LedgerBusy, PeriodClosed
 from quotas.ledger.models import Transfer
 from quotas.ledger.selectors import closed_until
@@ -51,6 +52,20 @@ def test_a_closed_period_takes_no_transfer_and_the_next_one_does(books: Books) -
 
     assert closed_until() == UNTIL
     assert totals(books.allocation) == (0, 0, 0, 101)
+
+
+@pytest.mark.parametrize("space", [space for space in LockSpace if space != LockSpace.BOOKING])
+def test_only_closing_makes_a_booking_wait(books: Books, space: LockSpace) -> None:
+    """Locks are numbers: a cycle's, held while it asks Slurm, was once the number of this one."""
+    other = connection.copy()
+    try:
+        with other.cursor() as theirs, connection.cursor() as ours:
+            theirs.execute("SELECT pg_try_advisory_lock(%s, 1)", [space])
+            assert theirs.fetchone() == (True,)
+            ours.execute("SET LOCAL lock_timeout = '1s'")
+            book(direct(books.pool, books.allocation, 1))
+    finally:
+        other.close()
 
 
 def test_a_replay_of_what_a_closed_period_has_is_answered(books: Books) -> None:

@@ -4,6 +4,7 @@ import pytest
 from django.db import OperationalError, connection
 from django.urls import reverse
 
+from portal.locks import LockSpace
 from scheduler.clusters.adapters.protocol import ClusterUnreachable
 from scheduler.clusters.models import Snapshot
 from scheduler.settlement import cycle, metrics
@@ -86,11 +87,11 @@ def test_one_cycle_of_a_cluster_at_a_time(cluster, slurm, ran, monkeypatch):
     other = connection.copy()
     try:
         with other.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s, %s)", [cycle._LOCK_SPACE, cluster.pk])
+            cursor.execute("SELECT pg_advisory_lock(%s, %s)", [LockSpace.CYCLE, cluster.pk])
             monkeypatch.setattr("scheduler.settlement.tasks.adapter_for", lambda name: slurm)
             cluster_cycle("local")
             assert ran == []
-            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [cycle._LOCK_SPACE, cluster.pk])
+            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [LockSpace.CYCLE, cluster.pk])
         cluster_cycle("local")
         cluster_cycle("local")
         assert len(ran) == 14
