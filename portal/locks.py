@@ -1,4 +1,4 @@
-"""First keys of PostgreSQL's advisory locks, each given once: two with the same number would wait for each other.
+"""First keys of PostgreSQL's advisory locks, each given once: who shares one waits for the other.
 
 The second key says which one of its kind: a cluster, a message, a hash.
 """
