@@ -17,7 +17,7 @@ from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 # What a stack's directories and its database hold. Raise it when the play cannot bring an old one up to date.
-LAYOUT_VERSION = 3
+LAYOUT_VERSION = 2
 DEFAULT_PORT_BASE = 18400
 DEFAULT_TEST_PORT_BASE = 19400
 PORT_OFFSETS = {

@@ -25,7 +25,6 @@ from scheduler.settlement.services.waiting import waiting_follow
 logger = logging.getLogger(__name__)
 
 
-
 @contextmanager
 def cycle_lock(cluster: Cluster) -> Iterator[bool]:
     """One cycle of a cluster at a time, in all processes: a session lock, which ends with its process."""
