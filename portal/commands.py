@@ -18,6 +18,8 @@ from django.core.management.base import BaseCommand, CommandParser
 class JsonCommand(BaseCommand):
     """A command that calls `self.emit(result)` once. `self.say(line)` is for progress, always on standard error."""
 
+    requires_system_checks = ()  # `make check` and the installation run them; here they would load every page first
+
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         parser = super().create_parser(prog_name, subcommand, **kwargs)
         parser.add_argument("--json", action="store_true", help="one JSON object as the last line of standard output")

@@ -14,7 +14,6 @@ from portal.spreadsheet import csv_text
 from quotas.statements.models import Statement, StatementFile
 from quotas.statements.renderers.document import document_of, flat_rows
 from quotas.statements.renderers.pdf import pdf_of
-from quotas.statements.renderers.xlsx import xlsx_of
 
 Format = StatementFile.Format
 
@@ -47,6 +46,9 @@ def files_make(*, statement_id: int) -> int:
 
 
 def _missing(statement: Statement, known: set[tuple[str, str]]) -> Iterator[tuple[str, str, bytes]]:
+    # Here, because the library takes 0.2 s to load and every process of the portal loads this module.
+    from quotas.statements.renderers.xlsx import xlsx_of
+
     if (Format.JSON, "") not in known:
         yield Format.JSON, "", statement.content.encode()
     for language, _name in settings.LANGUAGES:
