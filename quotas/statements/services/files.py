@@ -47,7 +47,7 @@ def files_make(*, statement_id: int) -> int:
 
 def _missing(statement: Statement, known: set[tuple[str, str]]) -> Iterator[tuple[str, str, bytes]]:
     # Here, because the library takes 0.2 s to load and every process of the portal loads this module.
-    from quotas.statements.renderers.xlsx import xlsx_of
+    from quotas.statements.renderers.xlsx import xlsx_of  # noqa: PLC0415
 
     if (Format.JSON, "") not in known:
         yield Format.JSON, "", statement.content.encode()
