@@ -20,7 +20,8 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def write(key: str, *, topic: str = "test.note", queue: str = "default") -> Message:
     with transaction.atomic():
-        return services.message_write(topic=topic, key=key, payload={}, queue=queue)
+        services.message_write(topic=topic, key=key, payload={}, queue=queue)
+    return Message.objects.get(topic=topic, key=key)
 
 
 @pytest.mark.django_db
