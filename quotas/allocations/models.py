@@ -66,7 +66,7 @@ class Voucher(models.Model):
     money_account = models.OneToOneField("ledger.Account", on_delete=models.PROTECT, null=True, related_name="+")
     earned_account = models.OneToOneField("ledger.Account", on_delete=models.PROTECT, null=True, related_name="+")
     contribution_account = models.OneToOneField("ledger.Account", on_delete=models.PROTECT, null=True, related_name="+")
-    # The programme's clawback as it was on the day of the award.
+    # The programme's clawback as it was on the day of the award; none where its day had come by then.
     clawback_on = models.DateField(null=True)
     clawback_basis_points = models.PositiveIntegerField(default=0)
     clawed_back_at = models.DateTimeField(null=True)

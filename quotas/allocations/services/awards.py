@@ -91,8 +91,7 @@ def voucher_award(
             account=_account(gpu_type, Account.Kind.VOUCHER, f"voucher of {organisation.slug}"),
             expired_account=_account(gpu_type, Account.Kind.EXPIRED, f"voucher of {organisation.slug}"),
             imported=imported,
-            clawback_on=programme.clawback_on,
-            clawback_basis_points=programme.clawback_basis_points,
+            **_clawback(programme),
             commitments=list(commitments),
             changed_from=changed_from,
             created_at=now(),
@@ -130,6 +129,13 @@ def award_check(programme: Programme, organisation: Organisation, amount_gpu_sec
         today = centre_date(now())
         if Voucher.objects.filter(programme=programme, organisation=organisation, ends_on__gte=today).count() >= limit:
             raise TooManyVouchers(limit)
+
+
+def _clawback(programme: Programme) -> dict[str, object]:
+    """The programme's clawback for a voucher of today; none where its day has come: nobody had time to spend this."""
+    if programme.clawback_on is None or programme.clawback_on <= centre_date(now()):
+        return {}
+    return {"clawback_on": programme.clawback_on, "clawback_basis_points": programme.clawback_basis_points}
 
 
 def _number() -> str:

@@ -184,12 +184,15 @@ def test_a_return_gives_back_what_is_not_allocated(project: Project, funded: Pro
 
 def test_a_clawback_takes_its_share_once_on_its_day(project: Project) -> None:
     makers.tariff("h100", 60_001)
-    today = centre_date(now())
-    terms = Terms(shares=makers.SHARES, clawback_on=today, clawback_basis_points=5_000)
-    allocation = makers.award(project, makers.programme(vnd=BUDGET, terms=terms))
+    on = centre_date(now()) + timedelta(days=1)
+    of = makers.programme(vnd=BUDGET, terms=Terms(shares=makers.SHARES, clawback_on=on, clawback_basis_points=5_000))
+    allocation = makers.award(project, of)
     charge(allocation, "1", 20 * HOUR)
     makers.hold(allocation, "2", 60 * HOUR)
-    assert (clawbacks_due(actor="test"), clawbacks_due(actor="test")) == (1, 0)
+    assert clawbacks_due(actor="test") == 0
+    with time_machine.travel(now() + timedelta(days=1), tick=False):
+        assert makers.award(project, of, gpu_seconds=HOUR).voucher.clawback_on is None, "nobody had time to spend it"
+        assert (clawbacks_due(actor="test"), clawbacks_due(actor="test")) == (1, 0)
     states = dict(Withdrawal.objects.values_list("state", "amount_gpu_seconds"))
     assert states == {"requested": 20 * HOUR, "waiting": 20 * HOUR}, "half of 80; the rest follows the job"
     confirm_all()
