@@ -15,10 +15,11 @@ from portal.people.models import Project, ProjectMembership, User
 from portal.people.rules import is_operator
 from portal.people.services import project_create, project_member_add
 from quotas.allocations.errors import PoolTooSmall
-from quotas.allocations.models import Allocation
+from quotas.allocations.models import Allocation, Commitment
 from quotas.allocations.services import voucher_award
 from quotas.applications.errors import Invalid, WrongState
 from quotas.applications.models import Application
+from quotas.applications.selectors import answer_values
 from quotas.applications.services import application_state_move
 from quotas.programmes.errors import TariffMissing
 from quotas.programmes.selectors import pool_free_gpu_seconds, tariff_on
@@ -35,6 +36,12 @@ from quotas.units import SECONDS_PER_HOUR
 
 State = Application.State
 KIND = "award"
+# The questions of an application (applications.fields), and what their yes commits to.
+COMMITMENTS = {
+    "open_use": Commitment.FREE_USE,
+    "open_methods": Commitment.METHODS,
+    "open_data": Commitment.DATA,
+}
 
 
 def amount_vnd_of(gpu_type: str, gpu_seconds: int) -> int:
@@ -256,4 +263,13 @@ def _award(decision: Decision, person: User) -> Allocation:
         starts_on=application.starts_on,
         ends_on=application.ends_on,
         actor=person,
+        commitments=_commitments(application),
     )
+
+
+def _commitments(application: Application) -> list[str]:
+    """What the application commits itself to is what the close-out asks for; without a call nobody was asked."""
+    if application.call_id is None:
+        return list(Commitment.values)
+    answers = answer_values(application)
+    return [commitment for question, commitment in COMMITMENTS.items() if answers.get(question) == "yes"]
