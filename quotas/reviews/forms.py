@@ -8,12 +8,14 @@ from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from portal.people.models import Project, User
+from quotas.allocations.services import TranchePlan
 from quotas.applications.models import Application
 from quotas.programmes.models import Call, Criterion
 from quotas.reviews.expertise import PRODUCT_GROUPS, SECTORS
 from quotas.reviews.models import OPEN_REVIEWS_USUAL, Assignment, Decision, ReviewerProfile, Score
 from quotas.reviews.selectors import projects_for_award, reviewers_that_can_join
 from quotas.reviews.services.scoring import ScoreGiven
+from quotas.units import SECONDS_PER_HOUR
 
 
 class ProposalForm(forms.Form):
@@ -27,6 +29,19 @@ class ProposalForm(forms.Form):
     project = forms.ModelChoiceField(
         Project.objects.none(), label=_("Project"), required=False, empty_label=_("A new project")
     )
+    first_gpu_hours = forms.IntegerField(
+        label=_("Of these from the first day"),
+        required=False,
+        min_value=1,
+        help_text=_("Leave it empty to give all of them from the first day."),
+        widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
+    )
+    rest_on = forms.DateField(
+        label=_("The rest on"),
+        required=False,
+        help_text=_("Leave it empty to give the rest with an accepted progress report."),
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
     reason = forms.CharField(
         label=_("Reason"),
         max_length=4_000,
@@ -35,6 +50,7 @@ class ProposalForm(forms.Form):
     )
 
     def __init__(self, *args: Any, application: Application, **options: Any) -> None:
+        self.application = application
         options.setdefault("initial", {"awarded_gpu_hours": application.gpu_hours})
         super().__init__(*args, **options)
         cast(forms.ModelChoiceField, self.fields["project"]).queryset = projects_for_award(application)
@@ -44,6 +60,24 @@ class ProposalForm(forms.Form):
 
     def clean_awarded_gpu_hours(self) -> int:
         return self.cleaned_data["awarded_gpu_hours"] or 0
+
+    def clean(self) -> dict[str, Any]:
+        """Turns the two fields of a first part and the rest into tranches."""
+        given = self.cleaned_data
+        first, rest_on = given.pop("first_gpu_hours", None), given.pop("rest_on", None)
+        given["tranches"] = []
+        if given.get("outcome") != Decision.Outcome.AWARD or not given.get("awarded_gpu_hours"):
+            return given
+        rest = given["awarded_gpu_hours"] - (first or 0)
+        if first and rest > 0:
+            given["tranches"] = [
+                TranchePlan(first * SECONDS_PER_HOUR, self.application.starts_on),
+                TranchePlan(rest * SECONDS_PER_HOUR, rest_on, needs_report=rest_on is None),
+            ]
+        elif first or rest_on:
+            message = _("Give a part that is smaller than the award, or leave both fields empty.")
+            self.add_error("first_gpu_hours", message)
+        return given
 
 
 class SendBackForm(forms.Form):

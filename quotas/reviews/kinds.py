@@ -1,10 +1,12 @@
 """An award or a refusal as a proposal: how it reads to those who approve it, and what its end does."""
 
 from django.urls import reverse
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from quotas.allocations.errors import QuotaError
+from quotas.allocations.services import TranchePlan
 from quotas.applications.errors import ApplicationError
 from quotas.proposals import kinds
 from quotas.proposals.kinds import Fact
@@ -28,6 +30,20 @@ def register() -> None:
     )
 
 
+def tranche_texts(proposal: Proposal) -> list[str]:
+    """The parts in which an award is given, for people; none where all of it is given on its first day."""
+    return [_tranche_text(TranchePlan.from_facts(plan)) for plan in proposal.facts.get("tranches", [])]
+
+
+def _tranche_text(plan: TranchePlan) -> str:
+    hours = {"hours": gpu_hours_text(plan.amount_gpu_seconds)}
+    if plan.release_on is not None:
+        return _("%(hours)s GPU-hours on %(day)s") % {**hours, "day": date_format(plan.release_on)}
+    if plan.needs_report:
+        return _("%(hours)s GPU-hours with an accepted progress report") % hours
+    return _("%(hours)s GPU-hours when an operator releases them") % hours
+
+
 def _hours(proposal: Proposal, key: str) -> str:
     return _("%(hours)s GPU-hours of %(gpu_type)s") % {
         "hours": gpu_hours_text(proposal.facts[key]),
@@ -43,6 +59,7 @@ def _describe(proposal: Proposal) -> list[Fact]:
     if proposal.facts["outcome"] == "refusal":
         return [*facts, (_("Decision"), _("Refusal"))]
     facts += [(_("To be awarded"), _hours(proposal, "gpu_seconds")), (_("Cluster"), proposal.facts["cluster"])]
+    facts += [(_("In parts"), text) for text in tranche_texts(proposal)]
     if proposal.facts["amount_vnd"]:
         facts.append((_("Worth at the tariff of that day"), f"{vnd_text(proposal.facts['amount_vnd'])} VND"))
     return facts

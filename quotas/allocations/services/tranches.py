@@ -1,9 +1,10 @@
 """Tranches: parts of an award that are held in the pool, the budget and the contribution until they are released."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import date
+from typing import Any
 from uuid import uuid4
 
 from django.db import transaction
@@ -33,6 +34,15 @@ class TranchePlan:
     amount_gpu_seconds: int
     release_on: date | None = None
     needs_report: bool = False
+
+    def as_facts(self) -> dict[str, Any]:
+        """As JSON values, for a proposal."""
+        return asdict(self) | {"release_on": self.release_on.isoformat() if self.release_on else None}
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any]) -> "TranchePlan":
+        release_on = facts["release_on"]
+        return cls(**{**facts, "release_on": date.fromisoformat(release_on) if release_on else None})
 
 
 def tranches_create(voucher: Voucher, plans: Sequence[TranchePlan], price: Price | None) -> list[Tranche]:

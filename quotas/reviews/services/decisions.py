@@ -4,6 +4,8 @@ Whether a person may see an application is decided by the selector that fetched 
 (roles, conflicts of interest, one part a person) is decided here and in the database, because no page may forget it.
 """
 
+from collections.abc import Sequence
+
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
@@ -16,7 +18,7 @@ from portal.people.rules import is_operator
 from portal.people.services import project_create, project_member_add
 from quotas.allocations.errors import PoolTooSmall
 from quotas.allocations.models import Allocation, Commitment
-from quotas.allocations.services import voucher_award
+from quotas.allocations.services import TranchePlan, voucher_award
 from quotas.applications.errors import Invalid, WrongState
 from quotas.applications.models import Application
 from quotas.applications.selectors import answer_values
@@ -62,8 +64,10 @@ def decision_propose(
     awarded_gpu_hours: int = 0,
     cluster: str = "",
     project: Project | None = None,
+    tranches: Sequence[TranchePlan] = (),
 ) -> Decision:
-    """An operator proposes an award (all of it or a part, on one cluster, to a project or a new one) or a refusal.
+    """An operator proposes an award (all of it or a part, on one cluster, to a project or a new one, at once or in
+    tranches that add up to it) or a refusal.
 
     Raises NotDecider, ConflictOfInterest, OtherPart, Invalid, WrongState; PoolTooSmall if the programme's budget does
     not reach.
@@ -76,6 +80,7 @@ def decision_propose(
     is_award = outcome == Decision.Outcome.AWARD
     if is_award:
         _check_award(application, awarded_gpu_hours, cluster, project)
+        _check_tranches(application, awarded_gpu_hours, tranches)
     seconds = awarded_gpu_hours * SECONDS_PER_HOUR if is_award else 0
     amount_vnd = amount_vnd_of(application.gpu_type, seconds)
     with transaction.atomic(), acting(person, "decision_propose"):
@@ -92,6 +97,7 @@ def decision_propose(
                 "amount_vnd": amount_vnd,
                 "cluster": cluster if is_award else "",
                 "project": project.pk if is_award and project else None,
+                "tranches": [plan.as_facts() for plan in tranches] if is_award else [],
             },
             reason=reason,
             person=person,
@@ -144,6 +150,15 @@ def _check_award(application: Application, gpu_hours: int, cluster: str, project
             free_gpu_seconds=free,
             needed_gpu_seconds=gpu_hours * SECONDS_PER_HOUR,
         )
+
+
+def _check_tranches(application: Application, gpu_hours: int, tranches: Sequence[TranchePlan]) -> None:
+    amounts = [plan.amount_gpu_seconds for plan in tranches]
+    if tranches and (min(amounts) <= 0 or sum(amounts) != gpu_hours * SECONDS_PER_HOUR):
+        raise Invalid(_("The parts of an award are above 0 and add up to it."), field="first_gpu_hours")
+    days = [plan.release_on for plan in tranches if plan.release_on is not None]
+    if any(not application.starts_on <= day <= application.ends_on for day in days):
+        raise Invalid(_("This day lies outside the period that was asked for."), field="rest_on")
 
 
 def decision_confirm(*, person: User, decision: Decision) -> Decision:
@@ -263,6 +278,8 @@ def _award(decision: Decision, person: User) -> Allocation:
         starts_on=application.starts_on,
         ends_on=application.ends_on,
         actor=person,
+        # A proposal of before there were tranches in it has none.
+        tranches=[TranchePlan.from_facts(plan) for plan in decision.proposal.facts.get("tranches", [])],
         commitments=_commitments(application),
     )
 

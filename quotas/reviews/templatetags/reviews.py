@@ -3,6 +3,7 @@
 {{ profile|expertise }}      "Health, Finance; Virtual assistant"
 {{ review.matched|matched }} why the matching chose this reviewer
 {{ key|sector }} {{ key|product_group }}
+{{ proposal|tranche_texts }} the parts in which an award is given, one text each
 """
 
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from django import template
 from django.utils.translation import gettext as _
 
+from quotas.reviews import kinds
 from quotas.reviews.expertise import PRODUCT_GROUPS, SECTORS
 from quotas.reviews.models import ReviewerProfile
 from quotas.reviews.selectors import labels_of
@@ -21,6 +23,9 @@ register = template.Library()
 def expertise(profile: ReviewerProfile) -> str:
     parts = [labels_of(profile.sectors, SECTORS), labels_of(profile.product_groups, PRODUCT_GROUPS)]
     return "; ".join(", ".join(part) for part in parts if part)
+
+
+register.filter("tranche_texts", kinds.tranche_texts)
 
 
 @register.filter
