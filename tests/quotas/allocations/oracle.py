@@ -1,13 +1,13 @@
-"""An organisation's balance read from the log of transfers alone: what the totals, which the product reads, must
-equal."""
+"""Balances and limits read from the log of transfers alone: what the totals, which the product reads, must equal."""
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from django.db.models import Q, Sum
 
 from portal.people.models import Organisation
-from quotas.allocations.models import Allocation, Voucher
+from quotas.allocations.models import Allocation, Refund, Voucher
 from quotas.ledger.models import Transfer
 
 Sums = dict[tuple[str, str], int]
@@ -57,3 +57,35 @@ def _flows(accounts: Iterable[int], *, kinds: Iterable[str]) -> list[tuple[int, 
     if Transfer.Kind.HOLD in kinds:
         rows = rows.filter(resolutions__isnull=True)
     return list(rows.order_by().values_list("debit_id", "credit_id").annotate(sum=Sum("amount")))
+
+
+@dataclass(frozen=True)
+class Limit:
+    """GPU-seconds of one allocation: what its QOS may use in all, and what its records came to, refunded or not."""
+
+    allowed: int
+    charged: int
+
+
+def limits_by_the_log() -> dict[str, Limit]:
+    """By QOS: what came in, from the voucher, from other allocations or lent by the centre, less what went out or is on
+    its way out; refunds raise it. Every transfer is read, no total is.
+    """
+    rows = list(Transfer.objects.order_by().values_list("id", "kind", "debit", "credit", "amount", "resolves"))
+    resolved = {resolves for *_row, resolves in rows if resolves}
+    moved: dict[tuple[int, int], int] = defaultdict(int)
+    for pk, kind, debit, credit, amount, _resolves in rows:
+        is_open_hold = kind == Transfer.Kind.HOLD and pk not in resolved
+        if is_open_hold or kind in (Transfer.Kind.DIRECT, Transfer.Kind.POST):
+            moved[debit, -credit if is_open_hold else credit] += amount  # -account: what is pending towards it
+    refunded: dict[int, int] = defaultdict(int)
+    for allocation, amount in Refund.objects.order_by().values_list("allocation", "amount_gpu_seconds"):
+        refunded[allocation] += amount
+    limits = {}
+    for one in Allocation.objects.all():
+        account, consumed = one.account_id, one.consumed_account_id
+        into = sum(amount for (debit, credit), amount in moved.items() if credit == account and debit != consumed)
+        out = sum(amount for (debit, credit), amount in moved.items() if debit == account and abs(credit) != consumed)
+        charged = moved[account, consumed] - moved[consumed, account] + refunded[one.pk]
+        limits[one.qos] = Limit(allowed=into - out + refunded[one.pk], charged=charged)
+    return limits
