@@ -56,10 +56,10 @@ test-browser:
 	@$(test_env) TEST_DB_SUFFIX=_browser $(pytest) -m browser  # never with others: the browser's event loop stays in it
 
 test-accounts:
-	@$(test_env) TEST_DB_SUFFIX=_accounts $(pytest) -m "$(slurm)" tests/scheduler/accounts
+	@$(test_env) TEST_DB_SUFFIX=_accounts $(pytest) -m "$(slurm)" tests/scheduler/accounts tests/year
 
 test-jobs:
-	@$(test_env) TEST_DB_SUFFIX=_jobs $(pytest) -m "$(slurm)" --ignore=tests/scheduler/accounts
+	@$(test_env) TEST_DB_SUFFIX=_jobs $(pytest) -m "$(slurm)" --ignore=tests/scheduler/accounts --ignore=tests/year
 
 test-alone:
 	@$(test_env) $(pytest) -m "$(alone)"
