@@ -6,9 +6,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings as portal_settings
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from pytest_django.fixtures import Settings
 
@@ -17,6 +15,7 @@ from quotas.applications.models import Answer, Application, Attachment
 from quotas.applications.selectors import answer_values
 from quotas.applications.services import answer_save, application_return, draft_submit
 from quotas.programmes.models import Call
+from tests.counting import QUERIES_MOST, queries_of
 from tests.portal.files.making import upload
 from tests.quotas.applications.conftest import complete_texts
 
@@ -301,15 +300,10 @@ def test_the_list_is_filtered_searched_and_asks_a_constant_number_of_queries(
         "?risk=limited": True,
         "?risk=high": False,
     }
-    with CaptureQueriesContext(
-        connection,
-    ) as few:
-        client.get(address)
+    few = queries_of(client, address)
     row = Application.objects.values().get(pk=submitted.pk)
     Application.objects.bulk_create(Application(**{**row, "id": None}) for _one in range(30))
-    with CaptureQueriesContext(connection) as many:
-        client.get(address)
-    assert len(many) == len(few) <= 12
+    assert queries_of(client, address) == few <= QUERIES_MOST
 
 
 def test_every_text_of_the_fixture_has_a_field(complete: Application) -> None:

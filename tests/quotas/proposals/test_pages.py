@@ -5,15 +5,14 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from portal.people.models import Organisation, User
 from quotas.proposals.models import Conflict, Proposal
-from quotas.proposals.services import proposal_approve, proposal_send_back
+from quotas.proposals.services import conflict_declare, proposal_approve, proposal_send_back
 from tests import factories
+from tests.counting import QUERIES_MOST, queries_of
 from tests.quotas.proposals.conftest import Done, Make
 
 pytestmark = pytest.mark.django_db
@@ -120,15 +119,13 @@ def test_lists_of_thirty_cost_as_many_queries_as_those_of_three(
         while Proposal.objects.filter(state="waiting").count() < count:
             make(organisation=organisation)
             proposal_send_back(proposal=make(), person=approver, reason="x")
-        client.get(reverse(name))
-        with CaptureQueriesContext(connection) as queries:
-            page = client.get(reverse(name)).content.decode()
-        assert page.count("amount 7") == count
-        return len(queries)
+        assert client.get(reverse(name)).content.decode().count("amount 7") == count
+        return queries_of(client, reverse(name))
 
     names = ("proposals:list", "proposals:history")
     few = [queries_with(3, name) for name in names]
     assert [queries_with(30, name) for name in names] == few
+    assert max(few) <= QUERIES_MOST
 
 
 def test_the_card_on_the_home_page_shows_what_waits(client_of: ClientOf, make: Make, approver: User) -> None:
@@ -168,3 +165,16 @@ def test_who_decides_names_and_lifts_the_interest_of_others(
     own = Conflict.objects.get()
     client.post(reverse("proposals:conflict_lift", args=[own.pk]))
     assert Conflict.objects.exists()  # nobody lifts an own interest
+
+
+def test_the_declared_interests_cost_the_same_whatever_their_number(client_of: ClientOf, operator: User) -> None:
+    client, address = client_of(operator), reverse("proposals:conflicts")
+
+    def queries_with(count: int) -> int:
+        for number in range(Conflict.objects.count(), count):
+            organisation = factories.organisation(f"Organisation {number}", f"organisation-{number}")
+            person = factories.person(f"p{number}@elsewhere.example", f"Person {number}")
+            conflict_declare(person=person, organisation=organisation, reason="x", declared_by=operator)
+        return queries_of(client, address)
+
+    assert queries_with(3) == queries_with(30) <= QUERIES_MOST
