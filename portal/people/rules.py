@@ -6,11 +6,14 @@ Compose them with `|` and `&`: `reads_everything = is_operator | is_approver | i
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TypeVar, cast
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
 import rules
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import QuerySet
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef
+from django.db.models.functions import JSONArray
 
 from portal.people.models import CentreRole, Membership, Organisation, Project, ProjectMembership, User
 
@@ -44,20 +47,36 @@ def asked_once(name: str, person: User, ask: Callable[[], T]) -> T:
     return cast(T, known[key])
 
 
-def _held(person: Person, roles: QuerySet[Membership] | QuerySet[ProjectMembership], name: str = "") -> bool:
-    """Whether one of these rows is the person's; never for a stranger or a person who was deactivated."""
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Every role that a person holds: the centre's, and those in organisations and projects, by their numbers."""
+
+    centre: frozenset[str] = frozenset()
+    organisations: frozenset[tuple[int, str]] = frozenset()
+    projects: frozenset[tuple[int, str]] = frozenset()
+
+
+def standing_of(person: Person) -> Standing:
+    """In one query; no role for a stranger and for a person who was deactivated."""
     if not isinstance(person, User) or not person.is_active:
-        return False
-    rows = roles.filter(user=person)
-    return asked_once(name, person, rows.exists) if name else rows.exists()
+        return Standing()
+    return asked_once("standing", person, lambda: _standing(person))
+
+
+def _standing(person: User) -> Standing:
+    mine: dict[str, Any] = {"user": OuterRef("pk")}
+    found = User.objects.filter(pk=person.pk).values_list(
+        ArraySubquery(CentreRole.objects.filter(**mine).values("role")),
+        ArraySubquery(Membership.objects.filter(**mine).values(held=JSONArray("organisation_id", "role"))),
+        ArraySubquery(ProjectMembership.objects.filter(**mine).values(held=JSONArray("project_id", "role"))),
+    )
+    centre, organisations, projects = found.first() or ((), (), ())
+    return Standing(frozenset(centre), frozenset(map(tuple, organisations)), frozenset(map(tuple, projects)))
 
 
 def centre_roles(person: Person) -> frozenset[str]:
     """The person's roles of the centre; empty for a stranger and for a person who was deactivated."""
-    if not isinstance(person, User) or not person.is_active:
-        return frozenset()
-    roles = CentreRole.objects.filter(user=person).values_list("role", flat=True)
-    return asked_once("centre", person, lambda: frozenset(roles))
+    return standing_of(person).centre
 
 
 @rules.predicate
@@ -88,33 +107,33 @@ def reads_everything(person: Person) -> bool:
 
 @rules.predicate
 def manages(person: Person, organisation: Organisation) -> bool:
-    return _held(person, organisation.memberships.filter(role=Membership.Role.MANAGER))
+    return (organisation.pk, Membership.Role.MANAGER) in standing_of(person).organisations
 
 
 @rules.predicate
 def manages_any(person: Person) -> bool:
-    return _held(person, Membership.objects.filter(role=Membership.Role.MANAGER), "manages any")
+    return any(role == Membership.Role.MANAGER for _organisation, role in standing_of(person).organisations)
 
 
 @rules.predicate
-def is_organisation_member(person: Person, organisation: Organisation) -> bool:
-    return _held(person, organisation.memberships.all())
+def is_in_an_organisation(person: Person) -> bool:
+    return bool(standing_of(person).organisations)
 
 
 @rules.predicate
 def is_member(person: Person, project: Project) -> bool:
     """A researcher or principal investigator of the project: one who may run jobs in it."""
-    return _held(person, project.memberships.all())
+    return any(of == project.pk for of, _role in standing_of(person).projects)
 
 
 @rules.predicate
 def is_pi(person: Person, project: Project) -> bool:
-    return _held(person, project.memberships.filter(role=ProjectMembership.Role.PI))
+    return (project.pk, ProjectMembership.Role.PI) in standing_of(person).projects
 
 
 @rules.predicate
 def is_in_a_project(person: Person) -> bool:
-    return _held(person, ProjectMembership.objects.all(), "in a project")
+    return bool(standing_of(person).projects)
 
 
 @rules.predicate

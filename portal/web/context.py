@@ -4,7 +4,7 @@ from functools import cached_property
 from django.http import HttpRequest
 
 from portal.people.models import Organisation, Project
-from portal.people.rules import Person
+from portal.people.rules import Person, is_in_an_organisation
 from portal.people.selectors import organisations_of, projects_visible
 from portal.web.registry import PlacedLink, navigation
 
@@ -34,9 +34,9 @@ class Shell:
 
     def tree(self) -> list[Branch]:
         """The person's organisations, each with the projects that the person works in or manages."""
-        organisations = list(organisations_of(self.person))
-        if not organisations:
+        if not is_in_an_organisation(self.person):
             return []
+        organisations = list(organisations_of(self.person))
         projects = list(projects_visible(self.person).filter(is_active=True, organisation__in=organisations))
         return [
             Branch(organisation, [project for project in projects if project.organisation_id == organisation.pk])
