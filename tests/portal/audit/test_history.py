@@ -1,14 +1,19 @@
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from django.db import Error, connection, transaction
 from django.http import Http404
+from django.test import Client
 
 from portal.audit.context import acting
 from portal.audit.selectors import EVENTS_A_PAGE, Event, Filters, event_page
-from portal.clock import centre_date, now
+from portal.clock import centre_date, centre_zone, now
 from portal.people import services
-from portal.people.models import CentreRole, User, UserEvent
+from portal.people.models import CentreRole, Organisation, User, UserEvent
+from quotas.programmes.models import Programme
+from tests import factories
+from tests.counting import QUERIES_MOST, queries_of
 
 
 def history(reader: User, **filters: object) -> list[Event]:
@@ -90,3 +95,29 @@ def test_a_number_that_is_none_finds_nothing(auditor: User, object_id: str) -> N
 def test_a_researcher_has_no_history_to_read(researcher: User) -> None:
     with pytest.raises(Http404):
         history(researcher)
+
+
+def test_a_change_shows_every_kind_of_value_as_it_is_written(auditor: User, nobody: User) -> None:
+    moment = now()
+    today = centre_date(moment)
+    programme = Programme.objects.create(
+        name="Chương trình", slug="chuong-trinh", starts_on=today, ends_on=today, created_at=moment
+    )
+    Programme.objects.filter(pk=programme.pk).update(ends_on=today + timedelta(days=1), imported=True)
+    changed, created = history(auditor, model="programmes.programme")
+    assert {(change.before, change.after) for change in changed.changes} == {
+        (str(today), str(today + timedelta(days=1))),
+        ("False", "True"),
+    }
+    at = moment.astimezone(centre_zone()).strftime("%Y-%m-%d %H:%M:%S")
+    assert {"Chương trình", str(today), "False", at} <= {change.after for change in created.changes}
+
+
+def test_a_page_costs_the_same_however_many_models_stand_on_it(
+    client_of: Callable[[User], Client], auditor: User, organisation_manager: User, operator: User
+) -> None:
+    client = client_of(auditor)
+    few = queries_of(client, "/audit/?model=people.user")
+    factories.project("Dự án", "du-an", of=Organisation.objects.get())
+    assert len({event.model for event in history(auditor)}) > 3
+    assert queries_of(client, "/audit/") == few <= QUERIES_MOST
