@@ -51,11 +51,17 @@ def applications_visible(person: Person) -> QuerySet[Application]:
     return rows.filter(read_by(person))
 
 
+def applications_listed(person: Person, *names: str) -> QuerySet[Application]:
+    """The same for a list, which shows these of what an application belongs to, and none of its long texts."""
+    return applications_visible(person).select_related(None).select_related(*names).defer("purpose", "state_reason")
+
+
 def application_list(person: Person, filters: Filters | None = None) -> QuerySet[Application]:
     """What the person may see, newest first unless ordered otherwise, with `edited_at`, the last change of a text."""
     filters = filters or Filters()
     edits = Answer.objects.filter(application=OuterRef("pk")).order_by("-edited_at")
-    rows = applications_visible(person).annotate(edited_at=Subquery(edits.values("edited_at")[:1]))
+    rows = applications_listed(person, "organisation", "programme", "call")
+    rows = rows.annotate(edited_at=Subquery(edits.values("edited_at")[:1]))
     for name, value in (("state", filters.state), ("call__slug", filters.call), ("sector", filters.sector)):
         rows = rows.filter(**{name: value}) if value else rows
     if filters.risk:

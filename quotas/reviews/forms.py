@@ -153,7 +153,10 @@ class ReviewerForm(forms.Form):
 
     def __init__(self, *args: Any, call: Call, **options: Any) -> None:
         super().__init__(*args, **options)
-        cast(forms.ModelChoiceField, self.fields["reviewer"]).queryset = reviewers_that_can_join(call)
+        field = cast(forms.ModelChoiceField, self.fields["reviewer"])
+        field.queryset = reviewers_that_can_join(call)
+        if not self.is_bound:  # a page looks at them several times: is there anybody, which is the first, all of them
+            field.choices = [(one.pk, str(one)) for one in field.queryset]
 
 
 class AssignForm(forms.Form):

@@ -40,6 +40,9 @@ _PLACES = """
          WHERE a.call_id = %(call)s AND a.state IN ('submitted', 'proposed', 'awarded', 'refused')),
     places AS (
         SELECT *, rank() OVER (ORDER BY mean DESC NULLS LAST) AS place,
+               -- ordered by its own partition: the order of the rank, so that PostgreSQL sorts once for both
+               count(*) OVER (PARTITION BY mean ORDER BY mean DESC NULLS LAST
+                              ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS ties,
                sum(wanted) OVER (PARTITION BY gpu_type ORDER BY mean DESC NULLS LAST)::bigint AS needed
           FROM wanting)
 """
@@ -52,7 +55,7 @@ _PAGE = (
           FROM places JOIN unnest(%(types)s::text[], %(free)s::bigint[]) AS pool (gpu_type, free) USING (gpu_type)
          WHERE mean IS NOT NULL GROUP BY gpu_type)
     SELECT id, gpu_type, reviews, mean, spread, wanted, CASE WHEN mean IS NOT NULL THEN place END,
-           CASE WHEN mean IS NOT NULL THEN count(*) OVER (PARTITION BY mean) ELSE 1 END, needed, count(*) OVER (),
+           CASE WHEN mean IS NOT NULL THEN ties ELSE 1 END, needed, (SELECT count(*) FROM places),
            (SELECT json_object_agg(gpu_type, json_build_array(rank, needed, is_all)) FROM lines)
       FROM places ORDER BY mean DESC NULLS LAST, id LIMIT %(limit)s OFFSET %(offset)s
 """

@@ -14,7 +14,7 @@ from django.shortcuts import get_object_or_404
 from portal.people.models import CentreRole, Project, User
 from portal.people.rules import Person, is_operator, is_reviewer, reads_everything
 from quotas.applications.models import Application
-from quotas.applications.selectors import WAITING, application_get, applications_visible
+from quotas.applications.selectors import WAITING, application_get, applications_listed
 from quotas.programmes.models import Call
 from quotas.proposals.models import Approval
 from quotas.proposals.rules import has_conflict, may_approve, organisations_in_conflict
@@ -141,11 +141,10 @@ def decision_queue(person: Person) -> QuerySet[Application]:
     """What waits for a decision, the oldest first, each with its proposal in `proposals`. Raises Http404."""
     if not reads_everything(person):
         raise Http404
-    proposals = Decision.objects.exclude(state=Decision.State.SENT_BACK).select_related("proposal__proposed_by")
+    proposals = Decision.objects.exclude(state=Decision.State.SENT_BACK).select_related("proposal")
     return (
-        applications_visible(person)
+        applications_listed(person, "organisation")
         .filter(state__in=WAITING)
-        .defer("purpose", "state_reason")
         .prefetch_related(Prefetch("decisions", queryset=proposals, to_attr="proposals"))
         .order_by("submitted_at", "id")
     )

@@ -4,17 +4,21 @@
 {{ review.matched|matched }} why the matching chose this reviewer
 {{ key|sector }} {{ key|product_group }}
 {{ proposal|tranche_texts }} the parts in which an award is given, one text each
+{% reviewer_options reviewers as options %}  a choice of them, written once for all rows of a page that offer it
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import template
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from quotas.reviews import kinds
 from quotas.reviews.expertise import PRODUCT_GROUPS, SECTORS
 from quotas.reviews.models import ReviewerProfile
-from quotas.reviews.selectors import labels_of
+from quotas.reviews.selectors import ReviewerRow, labels_of
 
 register = template.Library()
 
@@ -54,3 +58,8 @@ def matched(why: dict[str, Any]) -> str:
         "load": why["load_before"],
         "choices": why["choices"],
     }
+
+
+@register.simple_tag
+def reviewer_options(reviewers: Iterable[ReviewerRow]) -> SafeString:
+    return format_html_join("", '<option value="{}">{}</option>', ((row.user.pk, row.user) for row in reviewers))

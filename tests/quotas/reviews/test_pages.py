@@ -5,22 +5,22 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from portal.people.models import Organisation, User
 from quotas.applications.models import Application
-from quotas.programmes.models import Programme
+from quotas.programmes.models import Call, Programme
 from quotas.reviews.models import Decision
-from quotas.reviews.services import decision_confirm, decision_reject
+from quotas.reviews.services import assignment_make, decision_confirm, decision_reject, reviewer_add
 from tests import factories
+from tests.counting import QUERIES_MOST, queries_of
 from tests.quotas.applications.conftest import submit
-from tests.quotas.reviews.conftest import Propose
+from tests.quotas.reviews.conftest import Apply, Propose, another_reviewer, reviewed
 
 pytestmark = pytest.mark.django_db
 ClientOf = Callable[[User], Client]
+CALL_PAGES = ("ranking", "matrix")
 
 
 def english(client_of: ClientOf, person: User) -> Client:
@@ -187,9 +187,43 @@ def test_a_list_of_thirty_costs_as_many_queries_as_one_of_three(
             application.state = "submitted"
             application.save(force_insert=True)
             propose(application=Application.objects.get(pk=application.pk), awarded_gpu_hours=1)
-        client.get(reverse(name))  # what is cached once is cached now
-        with CaptureQueriesContext(connection) as queries:
-            client.get(reverse(name))
-        return len(queries)
+        return queries_of(client, reverse(name))
 
-    assert queries_with(3) == queries_with(30)
+    assert queries_with(3) == queries_with(30) <= QUERIES_MOST
+
+
+def test_a_calls_pages_cost_the_same_whatever_its_length(
+    client_of: ClientOf, apply: Apply, call: Call, operator: User, reviewer: User
+) -> None:
+    client, addresses = client_of(operator), [reverse(f"reviews:{name}", args=[call.slug]) for name in CALL_PAGES]
+    addresses.append(reverse("reviews:calls"))
+
+    def queries_with(count: int) -> list[int]:
+        for number in range(count):
+            made = apply(f"Application {number} of {count}")
+            joined = another_reviewer(f"{number}-of-{count}")
+            another_reviewer(f"free-{number}-of-{count}")
+            reviewer_add(person=operator, call=call, reviewer=joined)
+            reviewed(assignment_make(person=operator, application=made, reviewer=joined))
+        return [queries_of(client, address) for address in addresses]
+
+    few = queries_with(2)
+    assert queries_with(20) == few
+    assert max(few) <= QUERIES_MOST
+
+
+def test_a_reviewers_list_costs_the_same_whatever_its_length(
+    client_of: ClientOf, apply: Apply, call: Call, operator: User, reviewer: User
+) -> None:
+    client = client_of(reviewer)
+    reviewer_add(person=operator, call=call, reviewer=reviewer)
+
+    def queries_with(count: int) -> list[int]:
+        for number in range(count):
+            made = apply(f"Application {number} of {count}")
+            assignment_make(person=operator, application=made, reviewer=reviewer)
+        return [queries_of(client, reverse(name)) for name in ("reviews:list", "reviews:reviewer_card")]
+
+    few = queries_with(2)
+    assert queries_with(15) == few
+    assert max(few) <= QUERIES_MOST
