@@ -4,8 +4,9 @@ Balances are read in two ways that share no figure: at issue from the accounts' 
 a verification by adding up the log from its beginning.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -14,8 +15,9 @@ from django.conf import settings
 from django.db import connection
 
 from portal.people.models import Organisation
-from quotas.allocations.models import Allocation, Voucher
-from quotas.statements.money import voucher_money
+from quotas.allocations.models import Allocation, Refund, Voucher
+from quotas.statements.money import VoucherMoney, voucher_money
+from quotas.statements.registry import consumption
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +42,13 @@ class Accounts:
         return [pk for pk, part in self.parts.items() if part.role in roles]
 
     @property
+    def moneys(self) -> list[VoucherMoney]:
+        return [money for voucher in self.vouchers if (money := voucher_money(voucher))]
+
+    @property
     def every(self) -> list[int]:
         """Those and the vouchers' money, and what was earned of it."""
-        moneys = [money for voucher in self.vouchers if (money := voucher_money(voucher))]
-        return [*self.parts, *(pk for money in moneys for pk in (money.money_account, money.earned_account))]
+        return [*self.parts, *(pk for money in self.moneys for pk in (money.money_account, money.earned_account))]
 
     @property
     def own(self) -> list[int]:
@@ -51,28 +56,38 @@ class Accounts:
         return self.of_role("unallocated", "allocation")
 
 
-def accounts_of(organisation: Organisation, *, before: datetime) -> Accounts:
-    """Of vouchers that were made before a moment; two queries."""
+def accounts_of(organisations: Collection[Organisation], *, before: datetime) -> dict[int, Accounts]:
+    """By organisation, of vouchers that were made before a moment; two queries for any number of them."""
     vouchers = list(
-        Voucher.objects.filter(organisation=organisation, imported=False, created_at__lt=before)
+        Voucher.objects.filter(organisation__in=organisations, imported=False, created_at__lt=before)
         .select_related("programme")
         .order_by("pk")
     )
+    allocations: dict[int, list[Allocation]] = defaultdict(list)
+    for row in Allocation.objects.filter(voucher__in=vouchers).select_related("project").order_by("pk"):
+        allocations[row.voucher_id].append(row)
+    awarded: dict[int, list[Voucher]] = defaultdict(list)
+    for voucher in vouchers:
+        awarded[voucher.organisation_id].append(voucher)
+    return {one.pk: _accounts(awarded[one.pk], allocations) for one in organisations}
+
+
+def _accounts(vouchers: list[Voucher], allocations: Mapping[int, list[Allocation]]) -> Accounts:
     parts: dict[int, Part] = {}
+    titles: dict[str, str] = {}
     for voucher in vouchers:
         parts[voucher.account_id] = Part("unallocated", voucher.gpu_type, None, voucher.pk)
         parts[voucher.expired_account_id] = Part("expired", voucher.gpu_type, None, voucher.pk)
-    titles: dict[str, str] = {}
-    for row in Allocation.objects.filter(voucher__in=vouchers).select_related("project").order_by("pk"):
-        slug, titles[row.project.slug] = row.project.slug, row.project.title
-        accounts = {
-            "allocation": row.account_id,
-            "consumed": row.consumed_account_id,
-            "expired": row.expired_account_id,
-            "overrun": row.overrun_account_id,
-        }
-        for role, pk in accounts.items():
-            parts[pk] = Part(role, row.gpu_type, slug, row.voucher_id)
+        for row in allocations.get(voucher.pk, ()):
+            slug, titles[row.project.slug] = row.project.slug, row.project.title
+            accounts = {
+                "allocation": row.account_id,
+                "consumed": row.consumed_account_id,
+                "expired": row.expired_account_id,
+                "overrun": row.overrun_account_id,
+            }
+            for role, pk in accounts.items():
+                parts[pk] = Part(role, row.gpu_type, slug, row.voucher_id)
     return Accounts(vouchers, parts, titles)
 
 
@@ -209,6 +224,47 @@ def movements(ids: Collection[int], begins_at: datetime, ends_at: datetime) -> l
         )
         for row in _rows(_MOVEMENTS, given)
     ]
+
+
+# --- an organisation's month ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Booked:
+    """What was booked in a time: on an organisation's own accounts, and on its vouchers' money. `refunds`: which of
+    them are; `people`: net GPU-seconds by ("consumed" account, unix account)."""
+
+    own: list[Movement] = field(default_factory=list)
+    money: list[Movement] = field(default_factory=list)
+    refunds: set[UUID] = field(default_factory=set)
+    people: dict[tuple[int, str], int] = field(default_factory=dict)
+
+
+def booked_of(accounts: Mapping[int, Accounts], begins_at: datetime, ends_at: datetime) -> dict[int, Booked]:
+    """By organisation; three queries for any number of them."""
+    found = {key: Booked() for key in accounts}
+    own = {pk: key for key, one in accounts.items() for pk in one.own}
+    money = {money.money_account: key for key, one in accounts.items() for money in one.moneys}
+    for row in movements([*own, *money], begins_at, ends_at):
+        for key in _sides(row, own):
+            found[key].own.append(row)
+        for key in _sides(row, money):
+            found[key].money.append(row)
+    refunds = _refunds(row for one in found.values() for row in one.own)
+    consumed = {pk: key for key, one in accounts.items() for pk in one.of_role("consumed")}
+    for (pk, name), amount in consumption.by_person(list(consumed), begins_at, ends_at).items():
+        found[consumed[pk]].people[pk, name] = amount
+    for one in found.values():
+        one.refunds.update(row.id for row in one.own if row.id in refunds)
+    return found
+
+
+def _sides(row: Movement, owners: Mapping[int, int]) -> set[int]:
+    return {owners[pk] for pk in (row.debit_id, row.credit_id) if pk in owners}
+
+
+def _refunds(rows: Iterable[Movement]) -> set[UUID]:
+    return set(Refund.objects.filter(pk__in=[row.id for row in rows if row.id]).values_list("pk", flat=True))
 
 
 def _rows(sql: str, given: dict[str, Any]) -> list[tuple[Any, ...]]:

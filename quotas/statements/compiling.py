@@ -1,12 +1,20 @@
 """From the ledger to a statement's content: its figures, and the facts that stood beside them on the day of issue."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
 
 from portal.people.models import Organisation, UnixAccountUse
-from quotas.statements.books import Accounts, Positions, accounts_of, positions_from_log, positions_now
+from quotas.statements.books import (
+    Accounts,
+    Positions,
+    accounts_of,
+    booked_of,
+    positions_from_log,
+    positions_now,
+)
 from quotas.statements.figures import Content, figures_of
 from quotas.statements.models import Period
 from quotas.statements.money import voucher_number
@@ -15,24 +23,41 @@ from quotas.statements.months import Month
 SCHEMA = 1  # of the content; raised when its form changes, never for a statement that was issued
 
 
-def figures_now(organisation: Organisation, period: Period) -> Content:
-    """A closed period's figures, the quick way: balances from the accounts' totals. Raises DoesNotAddUp."""
-    accounts = accounts_of(organisation, before=period.ends_at)
-    positions = positions_now(accounts.every, period.begins_at, period.ends_at)
-    return figures_of(accounts, positions, begins_at=period.begins_at, ends_at=period.ends_at)
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    organisation: Organisation
+    accounts: Accounts
+    figures: Content
+
+
+def figures_now(organisations: Sequence[Organisation], period: Period) -> Iterator[Compiled]:
+    """A closed period's figures, the quick way: balances from the accounts' totals. Six queries for any number of
+    organisations, before the first is answered. Raises DoesNotAddUp at the one that does not.
+    """
+    accounts = accounts_of(organisations, before=period.ends_at)
+    every = [pk for one in accounts.values() for pk in one.every]
+    positions = positions_now(every, period.begins_at, period.ends_at)
+    booked = booked_of(accounts, period.begins_at, period.ends_at)
+    for organisation in organisations:
+        own = accounts[organisation.pk]
+        yield Compiled(organisation, own, figures_of(own, positions, booked[organisation.pk]))
 
 
 def figures_from_log(organisation: Organisation, periods: Sequence[Period]) -> Iterator[tuple[Period, Content]]:
     """The figures of several periods, balances added up from the organisation's first transfer on."""
     if not periods:
         return
-    whole = accounts_of(organisation, before=max(period.ends_at for period in periods))
+    whole = _accounts_of(organisation, max(period.ends_at for period in periods))
     boundaries = sorted({moment for period in periods for moment in (period.begins_at, period.ends_at)})
     known = dict(zip(boundaries, positions_from_log(whole.every, boundaries), strict=False))
     for period in periods:
-        accounts = accounts_of(organisation, before=period.ends_at)
-        positions = _between(known, period)
-        yield period, figures_of(accounts, positions, begins_at=period.begins_at, ends_at=period.ends_at)
+        accounts = _accounts_of(organisation, period.ends_at)
+        booked = booked_of({organisation.pk: accounts}, period.begins_at, period.ends_at)
+        yield period, figures_of(accounts, _between(known, period), booked[organisation.pk])
+
+
+def _accounts_of(organisation: Organisation, before: datetime) -> Accounts:
+    return accounts_of([organisation], before=before)[organisation.pk]
 
 
 def _between(known: dict[datetime, Positions], period: Period) -> Positions:
@@ -42,13 +67,22 @@ def _between(known: dict[datetime, Positions], period: Period) -> Positions:
     return Positions(opening=first.opening, closing=last.closing, held=last.held)
 
 
-def facts_of(organisation: Organisation, period: Period, figures: Content) -> Content:
-    """Names and terms as they are now; they may change, and the statement keeps those of its day."""
-    accounts = accounts_of(organisation, before=period.ends_at)
-    people = {row["account"] for part in figures["compute"] for row in part["people"]}
+def facts_of(compiled: Sequence[Compiled]) -> list[Content]:
+    """Names and terms as they are now; they may change, and a statement keeps those of its day. One query."""
+    people = {name for one in compiled for name in _people(one.figures)}
+    uses = UnixAccountUse.objects.filter(name__in=people).select_related("user")
+    names = {use.name: str(use.user) for use in uses}
+    return [_facts(one, names) for one in compiled]
+
+
+def _people(figures: Content) -> set[str]:
+    return {row["account"] for part in figures["compute"] for row in part["people"]}
+
+
+def _facts(compiled: Compiled, names: Mapping[str, str]) -> Content:
+    organisation, accounts, figures = compiled.organisation, compiled.accounts, compiled.figures
     projects = {row["project"] for part in figures["compute"] for row in part["places"]}
     vouchers = {row["number"] for row in figures["vouchers"]}
-    uses = UnixAccountUse.objects.filter(name__in=people).select_related("user")
     return {
         "organisation": {
             "slug": organisation.slug,
@@ -57,7 +91,7 @@ def facts_of(organisation: Organisation, period: Period, figures: Content) -> Co
             "tax_code": organisation.tax_code,
         },
         "projects": {slug: title for slug, title in accounts.titles.items() if slug in projects},
-        "people": {use.name: str(use.user) for use in uses},
+        "people": {name: names[name] for name in _people(figures) if name in names},
         "vouchers": _voucher_facts(accounts, vouchers),
     }
 

@@ -9,17 +9,15 @@ money is VND.
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from quotas.allocations.models import Refund, Voucher
+from quotas.allocations.models import Voucher
 from quotas.allocations.services.charges import LEGS, leg_id
 from quotas.ledger.models import Account
-from quotas.statements.books import Accounts, Movement, Positions, movements
+from quotas.statements.books import Accounts, Booked, Movement, Positions
 from quotas.statements.errors import DoesNotAddUp
 from quotas.statements.money import VoucherMoney, voucher_money, voucher_number
-from quotas.statements.registry import consumption
 
 # In the order of a statement. `moved` is between projects and what no project has; its total is 0.
 MOVEMENTS = (
@@ -52,11 +50,12 @@ class Line:
     gpu_seconds: int
 
 
-def figures_of(accounts: Accounts, positions: Positions, *, begins_at: datetime, ends_at: datetime) -> Content:
-    """The computed part of a statement (everything that a verification computes anew). Raises DoesNotAddUp."""
-    booked = movements(accounts.own, begins_at, ends_at) if accounts.own else []
+def figures_of(accounts: Accounts, positions: Positions, booked: Booked) -> Content:
+    """The computed part of a statement (everything that a verification computes anew), without a query. Raises
+    DoesNotAddUp.
+    """
     lines = _lines(accounts, booked)
-    people = _people(accounts, begins_at, ends_at)
+    people = _people(accounts, booked)
     compute = [
         _of_type(gpu_type, accounts, positions, [line for line in lines if line.gpu_type == gpu_type], people)
         for gpu_type in sorted({voucher.gpu_type for voucher in accounts.vouchers})
@@ -67,7 +66,7 @@ def figures_of(accounts: Accounts, positions: Positions, *, begins_at: datetime,
         for voucher, row in zip(accounts.vouchers, vouchers, strict=True)
         if (money := voucher_money(voucher))
     }
-    _money_movements(moneys, begins_at, ends_at)
+    _money_movements(moneys, booked.money)
     return {
         "compute": [part for part in compute if not _is_empty(part)],
         "vouchers": [row for row in vouchers if not _is_over(row)],
@@ -88,13 +87,11 @@ def summary_of(content: Content) -> Content:
 # --- lines ----------------------------------------------------------------------------------------------------------
 
 
-def _lines(accounts: Accounts, booked: Iterable[Movement]) -> list[Line]:
+def _lines(accounts: Accounts, booked: Booked) -> list[Line]:
     """Every movement as a change of one place, summed where nothing but the amount differs."""
-    booked = list(booked)
-    refunds = set(Refund.objects.filter(pk__in=[row.id for row in booked if row.id]).values_list("pk", flat=True))
     sums: dict[tuple[str, str, str | None, str, str], list[int]] = defaultdict(lambda: [0, 0])
-    for row in booked:
-        for kind, gpu_type, project, amount in _changes(accounts, row, refunds):
+    for row in booked.own:
+        for kind, gpu_type, project, amount in _changes(accounts, row, booked.refunds):
             reason = "" if kind in _SUMMED else row.reason
             entry = sums[kind, gpu_type, project, row.event_on.isoformat(), reason]
             entry[0] += row.count
@@ -200,15 +197,13 @@ def _of_type(
     }
 
 
-def _people(accounts: Accounts, begins_at: datetime, ends_at: datetime) -> dict[tuple[str, str, str], int]:
+def _people(accounts: Accounts, booked: Booked) -> dict[tuple[str, str, str], int]:
     """Net GPU-seconds by (GPU type, project, unix account)."""
-    consumed = accounts.of_role("consumed")
     sums: dict[tuple[str, str, str], int] = defaultdict(int)
-    if consumed:
-        for (pk, account), amount in consumption.by_person(consumed, begins_at, ends_at).items():
-            part = accounts.parts[pk]
-            assert part.project is not None
-            sums[part.gpu_type, part.project, account] += amount
+    for (pk, account), amount in booked.people.items():
+        part = accounts.parts[pk]
+        assert part.project is not None
+        sums[part.gpu_type, part.project, account] += amount
     return sums
 
 
@@ -276,9 +271,9 @@ def _voucher_money(money: VoucherMoney, positions: Positions) -> Content:
     }
 
 
-def _money_movements(by_account: Mapping[int, Content], begins_at: datetime, ends_at: datetime) -> None:
+def _money_movements(by_account: Mapping[int, Content], booked: Iterable[Movement]) -> None:
     """Fills in what moved each voucher's money (by its account), and checks that it adds up."""
-    for row in movements(list(by_account), begins_at, ends_at) if by_account else []:
+    for row in booked:
         inward = row.credit_id in by_account
         money = by_account[row.credit_id if inward else row.debit_id]
         money[_money_kind(row, inward)] += row.amount if inward else -row.amount

@@ -2,9 +2,12 @@
 and auditors."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 
@@ -41,7 +44,7 @@ def statement_list(organisation: Organisation) -> QuerySet[Statement]:
         Statement.objects.filter(organisation=organisation)
         .select_related("period", "corrects", "corrected_by", "verification")
         .defer("content", "corrects__content", "corrected_by__content")
-        .annotate(file_count=Count("files"))
+        .annotate(file_count=_number_of(StatementFile.objects.filter(statement=OuterRef("pk")), "statement"))
         .order_by("-period", "-sequence")
     )
 
@@ -81,35 +84,46 @@ class MonthRow:
         return self.month.ends_at <= now()
 
 
-def months(person: Person) -> list[MonthRow]:
+def months(person: Person) -> list[Month]:
     """Every closed month and every open one from the first transfer until today's, the newest first. Raises Http404."""
     if not reads_everything(person):
         raise Http404
-    periods = {
-        row.month: row
-        for row in Period.objects.annotate(
-            statement_count=Count("statements", distinct=True),
-            difference_count=Count(
-                "statements",
-                filter=~Q(statements__verification__differences=[])
-                & Q(statements__verification__isnull=False, statements__corrected_by__isnull=True),
-                distinct=True,
-            ),
-        )
-    }
-    rows = [MonthRow(Month.of(month), row, row.statement_count, row.difference_count) for month, row in periods.items()]
-    month, last = _first_open(list(periods.values())), Month.of(centre_date(now()))
+    found = [Month.of(month) for month in Period.objects.order_by("month").values_list("month", flat=True)]
+    month, last = found[-1].next if found else _first_booked(), Month.of(centre_date(now()))
     while month is not None and month <= last:
-        rows.append(MonthRow(month, None, 0, 0))
+        found.append(month)
         month = month.next
-    return sorted(rows, key=lambda row: row.month, reverse=True)
+    return sorted(found, reverse=True)
 
 
-def _first_open(periods: list[Period]) -> Month | None:
-    if periods:
-        return Month.of(max(row.month for row in periods)).next
+def _first_booked() -> Month | None:
     first = Transfer.objects.order_by("booked_at").values_list("booked_at", flat=True).first()
     return Month.at(first) if first else None
+
+
+def month_rows(months: Iterable[Month]) -> list[MonthRow]:
+    """These months with what was issued in them, in one query."""
+    issued = Statement.objects.filter(period=OuterRef("pk"))
+    differing = issued.filter(verification__isnull=False, corrected_by__isnull=True).exclude(
+        verification__differences=[]
+    )
+    shown = list(months)
+    periods = {
+        row.month: row
+        for row in Period.objects.filter(month__in=[month.first for month in shown]).annotate(
+            statement_count=_number_of(issued, "period"), difference_count=_number_of(differing, "period")
+        )
+    }
+    return [
+        MonthRow(month, row, row.statement_count, row.difference_count) if row else MonthRow(month, None, 0, 0)
+        for month, row in ((month, periods.get(month.first)) for month in shown)
+    ]
+
+
+def _number_of(rows: QuerySet[Any], of: str) -> Coalesce:
+    """How many of these rows belong to an outer query's row, by their field `of`: of a page only."""
+    counted = rows.order_by().values(of).annotate(_number=Count("pk")).values("_number")
+    return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
 
 
 @dataclass(frozen=True)
@@ -127,13 +141,10 @@ class Progress:
 
 
 def progress(period: Period) -> Progress:
-    rows = period.statements.annotate(file_count=Count("files"))
-    return Progress(
-        organisations=period.organisations,
-        statements=period.statements.count(),
-        files=rows.filter(file_count__gte=FILES_EACH).count(),
-        is_issued=period.issued_at is not None,
+    sets = period.statements.annotate(file_count=Count("files")).aggregate(
+        statements=Count("pk"), files=Count("pk", filter=Q(file_count__gte=FILES_EACH))
     )
+    return Progress(organisations=period.organisations, is_issued=period.issued_at is not None, **sets)
 
 
 def is_asked(month: str) -> bool:
@@ -160,7 +171,6 @@ def period_statements(period: Period) -> QuerySet[Statement]:
         period.statements.filter(~Exists(later))
         .select_related("organisation", "verification")
         .defer("content")
-        .annotate(file_count=Count("files"))
         .order_by("organisation__name", "pk")
     )
 

@@ -33,7 +33,8 @@ def statement_list(request: PersonRequest) -> HttpResponse:
     """The months, for those who read everything; the own organisations, for managers; with one only, that one."""
     if reads_everything(request.user):
         months = Paginator(selectors.months(request.user), STATEMENTS_A_PAGE).get_page(request.GET.get("page"))
-        return render(request, "statements/months.html", {"page": months})
+        context = {"page": months, "rows": selectors.month_rows(months.object_list)}
+        return render(request, "statements/months.html", context)
     found = selectors.organisations_stated(request.user).order_by("name", "id")
     first = list(found[:2])
     if not first:
@@ -180,7 +181,6 @@ def _month_context(request: PersonRequest, month: str) -> dict[str, object]:
         context |= {
             "progress": selectors.progress(period),
             "page": Paginator(selectors.period_statements(period), ROWS_A_PAGE).get_page(request.GET.get("page")),
-            "files_each": selectors.FILES_EACH,
             "gpu_types": list(totals.compute),
             "totals": [
                 (label, [row.get(name, 0) for row in totals.compute.values()], name in ("opening", "closing"))

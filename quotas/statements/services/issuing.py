@@ -1,15 +1,17 @@
 """Issuing: a closed month becomes one numbered statement for each organisation that had anything in it."""
 
+from collections.abc import Sequence
+
 from django.db import transaction
 from django.db.models import QuerySet
 
 from portal.clock import centre_date, now
-from portal.outbox.services import message_write
+from portal.outbox.services import messages_write
 from portal.people.models import Organisation
 from quotas.actors import Actor, actor_key
 from quotas.allocations.models import Voucher
 from quotas.statements.canonical import canonical, sha256_of
-from quotas.statements.compiling import content_of, facts_of, figures_now
+from quotas.statements.compiling import Compiled, content_of, facts_of, figures_now
 from quotas.statements.errors import AlreadyCorrected, NothingToCorrect
 from quotas.statements.figures import Content, is_empty, summary_of
 from quotas.statements.models import Period, Statement, Year
@@ -17,6 +19,7 @@ from quotas.statements.months import Month
 from quotas.statements.services.closing import periods_close
 
 ISSUE_ON_DAY = 2  # of the next month, at the centre: a day for records that Slurm's database brings late
+ORGANISATIONS_AT_ONCE = 100  # the year's numbers are locked for no longer than these take
 
 
 def last_month_issue(*, actor: Actor) -> list[Statement]:
@@ -33,22 +36,29 @@ def last_month_issue(*, actor: Actor) -> list[Statement]:
 
 
 def statements_issue(*, period: Period, actor: Actor) -> list[Statement]:
-    """Issues a closed period's statements, each in a transaction of its own; answers the new ones.
+    """Issues a closed period's statements, a hundred organisations in a transaction; answers the new ones.
 
     One for every organisation that had something at its beginning or to which something happened. Again: what is
-    missing, so that a stop in the middle costs nothing. Raises DoesNotAddUp.
+    missing, so that a stop in the middle costs nothing. Raises DoesNotAddUp; what comes before that one is issued.
     """
     due = organisations_due(period)
     Period.objects.filter(pk=period.pk).update(organisations=due.count())
-    known = set(period.statements.filter(corrects__isnull=True).values_list("organisation_id", flat=True))
+    missing = list(due.exclude(pk__in=_issued(period).values("organisation")).order_by("pk"))
     issued = []
-    for organisation in due.order_by("pk"):
-        if organisation.pk not in known:
-            figures = figures_now(organisation, period)
-            if not is_empty(figures) and (statement := _issue(organisation, period, figures, actor)):
-                issued.append(statement)
+    for first in range(0, len(missing), ORGANISATIONS_AT_ONCE):
+        ready: list[Compiled] = []
+        try:
+            for one in figures_now(missing[first : first + ORGANISATIONS_AT_ONCE], period):
+                if not is_empty(one.figures):
+                    ready.append(one)
+        finally:
+            issued += _issue(period, ready, actor)
     Period.objects.filter(pk=period.pk, issued_at__isnull=True).update(issued_at=now())
     return issued
+
+
+def _issued(period: Period) -> QuerySet[Statement]:
+    return period.statements.filter(corrects__isnull=True)
 
 
 def organisations_due(period: Period) -> QuerySet[Organisation]:
@@ -68,12 +78,11 @@ def statement_correct(*, statement_id: int, reason: str, actor: Actor) -> Statem
         later = Statement.objects.filter(corrects=old).first()
         if later is not None:
             raise AlreadyCorrected(later.number)
-        figures = figures_now(old.organisation, old.period)
-        facts = facts_of(old.organisation, old.period, figures)
-        if _is_same(old, figures, facts):
+        [compiled] = figures_now([old.organisation], old.period)
+        [facts] = facts_of([compiled])
+        if _is_same(old, compiled.figures, facts):
             raise NothingToCorrect
-        new = _issue(old.organisation, old.period, figures, actor, corrects=old, reason=reason)
-        assert new is not None
+        [new] = _issue(old.period, [compiled], actor, corrects=old, reason=reason)
     return new
 
 
@@ -83,47 +92,54 @@ def _is_same(old: Statement, figures: Content, facts: Content) -> bool:
 
 
 def _issue(
-    organisation: Organisation,
-    period: Period,
-    figures: Content,
-    actor: Actor,
-    *,
-    corrects: Statement | None = None,
-    reason: str = "",
-) -> Statement | None:
-    """None where another process was quicker."""
+    period: Period, compiled: Sequence[Compiled], actor: Actor, *, corrects: Statement | None = None, reason: str = ""
+) -> list[Statement]:
+    """Numbers and stores statements, and asks for their files; leaves out those where another process was quicker."""
+    if not compiled:
+        return []
     with transaction.atomic():
         year = _year_lock(period.month.year)
-        if corrects is None and period.statements.filter(organisation=organisation, corrects__isnull=True).exists():
-            return None
-        year.last += 1
+        if corrects is None:
+            known = set(_issued(period).values_list("organisation_id", flat=True))
+            compiled = [one for one in compiled if one.organisation.pk not in known]
+        statements = []
+        for one, facts in zip(compiled, facts_of(compiled), strict=True):
+            year.last += 1
+            statements.append(_statement(period, one, facts, year, actor_key(actor), corrects, reason))
         year.save(update_fields=["last"])
-        number, moment = f"SK-{period.month:%Y-%m}-{year.last:05d}", now()
-        content = content_of(
-            number=number,
-            issued_at=moment.isoformat(),
-            period=period,
-            figures=figures,
-            facts=facts_of(organisation, period, figures),
-            corrects=corrects.number if corrects else "",
-            reason=reason,
-        )
-        text = canonical(content)
-        statement = Statement.objects.create(
-            number=number,
-            year=year.year,
-            sequence=year.last,
-            period=period,
-            organisation=organisation,
-            content=text,
-            sha256=sha256_of(text),
-            summary=summary_of(content),
-            corrects=corrects,
-            issued_at=moment,
-            issued_by=actor_key(actor),
-        )
-        message_write(topic="statements.files", key=number, payload={"statement": statement.pk})
-    return statement
+        Statement.objects.bulk_create(statements)
+        asked: dict[str, dict[str, object]] = {one.number: {"statement": one.pk} for one in statements}
+        messages_write(topic="statements.files", payloads=asked)
+    return statements
+
+
+def _statement(
+    period: Period, compiled: Compiled, facts: Content, year: Year, actor: str, corrects: Statement | None, reason: str
+) -> Statement:
+    number, moment = f"SK-{period.month:%Y-%m}-{year.last:05d}", now()
+    content = content_of(
+        number=number,
+        issued_at=moment.isoformat(),
+        period=period,
+        figures=compiled.figures,
+        facts=facts,
+        corrects=corrects.number if corrects else "",
+        reason=reason,
+    )
+    text = canonical(content)
+    return Statement(
+        number=number,
+        year=year.year,
+        sequence=year.last,
+        period=period,
+        organisation=compiled.organisation,
+        content=text,
+        sha256=sha256_of(text),
+        summary=summary_of(content),
+        corrects=corrects,
+        issued_at=moment,
+        issued_by=actor,
+    )
 
 
 def _year_lock(year: int) -> Year:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import time_machine
 
-from portal.people.models import Project
+from portal.people.models import Organisation, Project
 from quotas.allocations.models import Allocation
 from quotas.allocations.services import correction_book, refund_book, withdrawal_confirm, withdrawal_request
 from quotas.programmes.models import Programme
@@ -33,6 +33,15 @@ def issue(month: Month) -> dict[str, Statement]:
             statements_issue(period=period, actor="test")
     rows = Statement.objects.filter(period__month=month.first).select_related("organisation")
     return {row.organisation.slug: row for row in rows}
+
+
+def awards_of_others(programme: Programme, count: int) -> list[Allocation]:
+    """Each to another organisation."""
+    first = Organisation.objects.count()
+    numbers = range(first, first + count)
+    organisations = [factories.organisation(f"Tổ chức {number}", f"to-chuc-{number}") for number in numbers]
+    projects = [factories.project("Dự án", f"du-an-cua-{one.slug}", of=one) for one in organisations]
+    return [makers.award(project, programme, gpu_seconds=HOUR) for project in projects]
 
 
 def full_month(project: Project, programme: Programme) -> Allocation:

@@ -1,9 +1,11 @@
 """What was booked in a month stands on that month's statement, by the centre's clock, whenever it happened."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from portal.outbox.models import Message
 from portal.people.models import Organisation, Project, User
@@ -12,14 +14,17 @@ from quotas.allocations.services import correction_book, refund_book
 from quotas.ledger.errors import PeriodClosed
 from quotas.ledger.selectors import closed_until
 from quotas.programmes.models import Programme
-from quotas.statements.errors import MonthNotOver
+from quotas.statements import compiling
+from quotas.statements.books import Accounts
+from quotas.statements.errors import DoesNotAddUp, MonthNotOver
+from quotas.statements.figures import figures_of
 from quotas.statements.models import Period, Statement
 from quotas.statements.months import Month
-from quotas.statements.services import last_month_issue, periods_close, statements_issue
+from quotas.statements.services import issuing, last_month_issue, periods_close, statements_issue, statements_verify
 from tests.quotas import makers
 from tests.quotas.makers import HOUR
 from tests.quotas.statements.conftest import HANOI, at
-from tests.quotas.statements.making import NOVEMBER, OCTOBER, SEPTEMBER, issue, time_after
+from tests.quotas.statements.making import NOVEMBER, OCTOBER, SEPTEMBER, awards_of_others, issue, time_after
 
 pytestmark = pytest.mark.django_db
 
@@ -167,6 +172,51 @@ def test_numbers_have_no_gap_even_where_issuing_broke_off(
         issued = statements_issue(period=period, actor="test")
 
     assert [row.number for row in issued] == ["SK-2026-10-00001", "SK-2026-10-00002"]
+
+
+def test_issuing_asks_the_same_for_three_organisations_and_for_thirty(programme: Programme) -> None:
+    def queries(month: Month) -> int:
+        with time_after(month):
+            [*_before, period] = periods_close(month=month, actor="test")
+            with CaptureQueriesContext(connection) as asked:
+                statements_issue(period=period, actor="test")
+        return len(asked)
+
+    with at(2026, 10, 5):
+        awarded = awards_of_others(programme, 3)
+    few = queries(OCTOBER)
+    with at(2026, 11, 5):
+        for number, allocation in enumerate([*awarded, *awards_of_others(programme, 27)]):
+            makers.charge(allocation, str(number), HOUR)
+    assert queries(NOVEMBER) == few
+    assert Statement.objects.filter(period__month=NOVEMBER.first).count() == 30
+
+
+def test_what_adds_up_is_issued_before_one_that_does_not_in_lots_and_with_numbers_that_follow(
+    programme: Programme, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(issuing, "ORGANISATIONS_AT_ONCE", 2)
+    with at(2026, 10, 5):
+        awarded = awards_of_others(programme, 5)
+    broken = awarded[3].voucher
+
+    def figures(accounts: Accounts, *given: Any) -> dict[str, Any]:
+        if broken in accounts.vouchers:
+            raise DoesNotAddUp(str(broken))
+        return figures_of(accounts, *given)
+
+    with time_after(OCTOBER):
+        [*_september, period] = periods_close(month=OCTOBER, actor="test")
+        with monkeypatch.context() as context:
+            context.setattr(compiling, "figures_of", figures)
+            with pytest.raises(DoesNotAddUp):
+                statements_issue(period=period, actor="test")
+        assert Statement.objects.count() == 3
+        statements_issue(period=period, actor="test")
+
+    rows = Statement.objects.order_by("sequence").values_list("number", "organisation__slug")
+    assert list(rows) == [(f"SK-2026-10-0000{number + 1}", f"to-chuc-{number}") for number in range(5)]
+    assert statements_verify().ok
 
 
 @pytest.mark.parametrize(
