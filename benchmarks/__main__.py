@@ -4,7 +4,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("ledger", "import_sacct", "usage_report", "applications", "reviews", "statements", "submission")
+BENCHMARKS = (
+    "ledger",
+    "import_sacct",
+    "usage_report",
+    "applications",
+    "reviews",
+    "vouchers",
+    "statements",
+    "submission",
+)
 
 
 def main() -> int:

@@ -1,16 +1,14 @@
-"""Server time and queries of the operators' queue and of a call's ranking, with 5,000 applications.
+"""What the operators' queue, a call's ranking and its matrix of reviews cost, with 5,000 applications.
 
     .venv/bin/python -m benchmarks.reviews [--applications 5000] [--rounds 60]
 
-Two reviews of each application. Pages are asked for through the whole web stack, without the network.
-Prints one line a figure: name value unit aim. Works in a database of its own, which it drops at the end.
+Two reviews of each application. Prints one line a figure: name value unit aim. Works in a database of its own, which it
+drops at the end.
 """
 
 import argparse
 import os
-import statistics
 import sys
-import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,10 +19,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 django.setup()
 
 from django.db import connection, transaction  # noqa: E402
-from django.test import Client  # noqa: E402
 from django.urls import reverse  # noqa: E402
 
 from benchmarks.database import own_database  # noqa: E402
+from benchmarks.pages import browser_of, page  # noqa: E402
 from portal.clock import centre_date, now  # noqa: E402
 from portal.people.models import CentreRole, Organisation, User  # noqa: E402
 from portal.people.services import centre_role_grant, organisation_create, user_create  # noqa: E402
@@ -131,20 +129,6 @@ def reviews_make(call: Call, operator: User) -> None:
     Assignment.objects.bulk_update(rows, ["state", "submitted_at", "score_basis_points"], batch_size=2_000)
 
 
-def measured(client: Client, url: str, rounds: int) -> tuple[int, float]:
-    """Queries of one request, and the 95th percentile of its milliseconds."""
-    assert client.get(url).status_code == 200
-    queries = []
-    with connection.execute_wrapper(lambda execute, *given: queries.append(given[0]) or execute(*given)):
-        client.get(url)
-    times = []
-    for _round in range(rounds):
-        began = time.perf_counter()
-        client.get(url)
-        times.append((time.perf_counter() - began) * 1_000)
-    return len(queries), statistics.quantiles(times, n=20)[-1]
-
-
 def run(count: int, rounds: int) -> None:
     with transaction.atomic():
         operator = person("operator", CentreRole.Role.OPERATOR)
@@ -153,8 +137,7 @@ def run(count: int, rounds: int) -> None:
         reviews_make(call, operator)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
-    client = Client(headers={"host": "localhost"})
-    client.force_login(operator, backend="allauth.account.auth_backends.AuthenticationBackend")
+    client = browser_of(operator)
     pages = {
         "queue": reverse("reviews:queue"),
         "ranking": reverse("reviews:ranking", args=[call.slug]),
@@ -162,9 +145,7 @@ def run(count: int, rounds: int) -> None:
         "matrix": reverse("reviews:matrix", args=[call.slug]),
     }
     for name, url in pages.items():
-        queries, p95 = measured(client, url, rounds)
-        print(f"reviews_{name}_of_{count}_p95 {p95:.0f} ms <=150", flush=True)
-        print(f"reviews_{name}_of_{count}_queries {queries} queries <=12", flush=True)
+        page(f"reviews_{name}_of_{count}", client, url, rounds)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Server time and queries of an organisation's statements: ten years of them, and a month of 1,000 organisations.
+"""What an organisation's statements cost, ten years of them, and a month of 1,000 organisations.
 
     .venv/bin/python -m benchmarks.statements [--rounds 60] [--organisations 1000]
 
@@ -9,7 +9,6 @@ Prints one line a figure: name value unit aim. Works in a database of its own, w
 
 import argparse
 import os
-import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -25,12 +24,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 django.setup()
 
-from django.conf import settings  # noqa: E402
 from django.db import connection  # noqa: E402
-from django.test import Client  # noqa: E402
-from django.test.utils import CaptureQueriesContext, setup_test_environment  # noqa: E402
 
 from benchmarks.database import own_database  # noqa: E402
+from benchmarks.pages import browser_of, page  # noqa: E402
 from portal.people.models import CentreRole, Membership, Organisation, Project, User  # noqa: E402
 from portal.people.services import (  # noqa: E402
     centre_role_grant,
@@ -84,28 +81,11 @@ def charge(allocation: Allocation, at: datetime) -> None:
     charges_book(charges=[one], actor="bench")
 
 
-def page(client: Client, url: str, rounds: int, name: str, aim_ms: int) -> None:
-    client.get(url)
-    with CaptureQueriesContext(connection) as queries:
-        assert client.get(url).status_code == 200
-        count = len(queries)  # the next request begins to count anew
-    times = []
-    for _round in range(rounds):
-        began = time.perf_counter()
-        client.get(url)
-        times.append((time.perf_counter() - began) * 1_000)
-    p95 = statistics.quantiles(times, n=20)[-1]
-    print(f"{name}_queries {count} queries <=12", flush=True)
-    print(f"{name}_p95 {p95:.0f} ms <={aim_ms}", flush=True)
-
-
 def person(email: str) -> User:
     return user_create(email=email, full_name=email, password=str(uuid4()), unix_account=None, language="vi")
 
 
 def run(rounds: int, organisations: int) -> None:
-    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-    settings.STORAGES = settings.STORAGES | {"staticfiles": plain}  # whatever an installed stack has collected
     operator, manager = person("operator@bench.example"), person("manager@bench.example")
     centre_role_grant(user=operator, role=CentreRole.Role.OPERATOR)
     moment = FIRST.begins_at
@@ -135,14 +115,14 @@ def run(rounds: int, organisations: int) -> None:
         began = time.monotonic()
         assert statements_verify(organisation="org-0").ok
         print(f"statements_verify_{MONTHS}_of_one_organisation {time.monotonic() - began:.1f} s <10", flush=True)
-    client = Client()
-    client.force_login(manager, backend=settings.AUTHENTICATION_BACKENDS[0])
-    page(client, "/statements/organisations/org-0/", rounds, "statements_organisation_10_years", 150)
-    page(client, "/statements/organisations/org-0/?page=10", rounds, "statements_organisation_last_page", 150)
+    client = browser_of(manager)
+    page("statements_organisation_10_years", client, "/statements/organisations/org-0/", rounds)
+    page("statements_organisation_last_page", client, "/statements/organisations/org-0/?page=10", rounds)
     number = Statement.objects.filter(organisation__slug="org-0").latest("issued_at").number
-    page(client, f"/statements/{number}/", rounds, "statements_statement", 150)
-    client.force_login(operator, backend=settings.AUTHENTICATION_BACKENDS[0])
-    page(client, f"/statements/months/{month.previous}/", rounds, "statements_month_overview", 150)
+    page("statements_statement", client, f"/statements/{number}/", rounds)
+    client = browser_of(operator)
+    page("statements_months", client, "/statements/", rounds)
+    page(f"statements_month_of_{organisations}", client, f"/statements/months/{month.previous}/", rounds)
 
 
 def clock(now: Callable[[], datetime]) -> ExitStack:
@@ -159,7 +139,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--organisations", type=int, default=1_000)
     options = parser.parse_args()
-    setup_test_environment(debug=False)
     with own_database("statements"):
         run(options.rounds, options.organisations)
 
