@@ -182,14 +182,21 @@ def test_issuing_asks_the_same_for_three_organisations_and_for_thirty(programme:
                 statements_issue(period=period, actor="test")
         return len(asked)
 
+    def charged(allocations: list[Allocation], gpu_seconds: int) -> None:
+        for allocation in allocations:
+            makers.charge(allocation, f"{allocation.pk} {gpu_seconds}", gpu_seconds)
+
     with at(2026, 10, 5):
-        awarded = awards_of_others(programme, 3)
-    few = queries(OCTOBER)
+        awarded = awards_of_others(programme, 2)
+    queries(OCTOBER)  # the first of its year begins the numbers
     with at(2026, 11, 5):
-        for number, allocation in enumerate([*awarded, *awards_of_others(programme, 27)]):
-            makers.charge(allocation, str(number), HOUR)
-    assert queries(NOVEMBER) == few
-    assert Statement.objects.filter(period__month=NOVEMBER.first).count() == 30
+        awarded += awards_of_others(programme, 1)
+        charged(awarded, HOUR // 2)
+    few = queries(NOVEMBER)
+    with at(2026, 12, 5):
+        charged([*awarded, *awards_of_others(programme, 27)], HOUR // 4)
+    assert queries(NOVEMBER.next) == few
+    assert Statement.objects.filter(period__month=NOVEMBER.next.first).count() == 30
 
 
 def test_what_adds_up_is_issued_before_one_that_does_not_in_lots_and_with_numbers_that_follow(
