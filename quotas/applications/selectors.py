@@ -53,15 +53,14 @@ def applications_visible(person: Person) -> QuerySet[Application]:
 
 def applications_listed(person: Person, *names: str) -> QuerySet[Application]:
     """The same for a list, which shows these of what an application belongs to, and none of its long texts."""
-    return applications_visible(person).select_related(None).select_related(*names).defer("purpose", "state_reason")
+    rows = applications_visible(person).select_related(None).defer("purpose", "state_reason")
+    return rows.select_related(*names) if names else rows
 
 
 def application_list(person: Person, filters: Filters | None = None) -> QuerySet[Application]:
-    """What the person may see, newest first unless ordered otherwise, with `edited_at`, the last change of a text."""
+    """What the person may see, newest first unless ordered otherwise; a page of it is read by `application_rows`."""
     filters = filters or Filters()
-    edits = Answer.objects.filter(application=OuterRef("pk")).order_by("-edited_at")
-    rows = applications_listed(person, "organisation", "programme", "call")
-    rows = rows.annotate(edited_at=Subquery(edits.values("edited_at")[:1]))
+    rows = applications_listed(person)
     for name, value in (("state", filters.state), ("call__slug", filters.call), ("sector", filters.sector)):
         rows = rows.filter(**{name: value}) if value else rows
     if filters.risk:
@@ -70,6 +69,16 @@ def application_list(person: Person, filters: Filters | None = None) -> QuerySet
         found = Q(project_title__icontains=word) | Q(organisation__name__icontains=word)
         rows = rows.filter(found | Q(pk=int(word)) if word.isdecimal() and len(word) < 10 else found)
     return rows.order_by(*ORDERS.get(filters.order, ORDERS[""]))
+
+
+def application_rows(found: QuerySet[Application]) -> QuerySet[Application]:
+    """A page of a list in its order, with what a table shows and `edited_at`, the last change of a text. Which rows are
+    the page's is found first: only those are joined.
+    """
+    edits = Answer.objects.filter(application=OuterRef("pk")).order_by("-edited_at")
+    rows = Application.objects.filter(pk__in=found.values("pk")).select_related("organisation", "programme", "call")
+    rows = rows.defer("purpose", "state_reason").annotate(edited_at=Subquery(edits.values("edited_at")[:1]))
+    return rows.order_by(*found.query.order_by)
 
 
 def calls_applied_to(person: Person) -> QuerySet[Call]:

@@ -1,6 +1,9 @@
+from typing import cast
+
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import FileResponse, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -14,6 +17,7 @@ from quotas.applications.errors import ApplicationError
 from quotas.applications.fields import ATTACHMENTS, SECTORS
 from quotas.applications.forms import FilterForm, ReturnForm
 from quotas.applications.grace import RESUBMIT_DAYS, deadline_of, grace_minutes
+from quotas.applications.models import Application
 from quotas.applications.registry import application_cards
 from quotas.applications.risk import risk_of
 from quotas.applications.timeline import timeline_of
@@ -27,9 +31,11 @@ CARD_ROWS = 5
 def application_list(request: PersonRequest) -> HttpResponse:
     form = FilterForm(request.GET, person=request.user, sectors=SECTORS)
     filters = form.filters()
-    page = Paginator(selectors.application_list(request.user, filters), ROWS_A_PAGE)
+    found = selectors.application_list(request.user, filters)
+    page = Paginator(found, ROWS_A_PAGE).get_page(request.GET.get("page"))
     context = {
-        "page": page.get_page(request.GET.get("page")),
+        "page": page,
+        "rows": selectors.application_rows(cast("QuerySet[Application]", page.object_list)),
         "form": form,
         "is_filtered": any(request.GET.get(name) for name in ("q", "state", "call", "sector", "risk")),
         "may_apply": manages_any(request.user),
@@ -115,7 +121,8 @@ def give_back(request: PersonRequest, pk: int) -> HttpResponse:
 @login_required
 def card(request: PersonRequest) -> HttpResponse:
     """On the home page: the applications that the person writes."""
-    rows = selectors.application_list(request.user).filter(selectors.written_by(request.user))[:CARD_ROWS]
+    written = selectors.application_list(request.user).filter(selectors.written_by(request.user))
+    rows = selectors.application_rows(written[:CARD_ROWS])
     if not rows and not manages_any(request.user):
         return HttpResponse(status=204)
     return render(request, "applications/card.html", {"rows": rows, "may_apply": manages_any(request.user)})
