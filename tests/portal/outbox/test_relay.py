@@ -3,6 +3,7 @@ from threading import Event, Thread
 
 import pytest
 from django.db import connection, transaction
+from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from portal.clock import now
 from portal.outbox import registry, services
@@ -33,10 +34,27 @@ def test_it_delivers_once(seen: list[str]) -> None:
     assert seen == ["a"]
 
 
+@pytest.mark.django_db
+def test_several_at_once_are_delivered_once_each(
+    seen: list[str], django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    write("b")
+    with django_capture_on_commit_callbacks() as wakes, transaction.atomic():
+        services.messages_write(topic="test.note", payloads={"a": {"number": 1}, "b": {"number": 2}, "c": {}})
+        services.messages_write(topic="test.note", payloads={})
+    assert len(wakes) == 1
+    assert services.messages_deliver(queue="default") == 3
+    assert sorted(seen) == ["a", "b", "c"]
+    assert Message.objects.get(key="a").payload == {"number": 1}
+    assert Message.objects.get(key="b").payload == {}, "the first one counts"
+
+
 @pytest.mark.django_db(transaction=True)
 def test_it_refuses_to_write_outside_a_transaction() -> None:
     with pytest.raises(NotInTransaction):
         services.message_write(topic="test.note", key="a", payload={})
+    with pytest.raises(NotInTransaction):
+        services.messages_write(topic="test.note", payloads={"a": {}})
 
 
 @pytest.mark.django_db
