@@ -1,28 +1,19 @@
-"""What can be refused about applications. `field` names the form field that the message belongs
-beside."""
+"""What can be refused about applications."""
 
 from typing import TYPE_CHECKING
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from quotas.errors import Refusal
+
 if TYPE_CHECKING:
     from quotas.applications.checks import Problem
     from quotas.applications.models import Answer
 
 
-class ApplicationError(Exception):
+class ApplicationError(Refusal):
     """A rule of applications refused it. Nothing was written."""
-
-    message: str | Promise = ""
-
-    def __init__(self, message: str | Promise = "", *, field: str = "") -> None:
-        super().__init__()
-        self.message = message or self.message
-        self.field = field
-
-    def __str__(self) -> str:
-        return str(self.message)
 
 
 class Invalid(ApplicationError):

@@ -1,23 +1,14 @@
-"""What can be refused about proposals. `field` names the form field that the message belongs beside; `str(error)` is a
-sentence for a person."""
+"""What can be refused about proposals."""
 
 from django.db import IntegrityError
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from quotas.errors import Refusal, constraint_of
 
-class ProposalError(Exception):
+
+class ProposalError(Refusal):
     """A rule of proposals refused it. Nothing was written."""
-
-    message: str | Promise = ""
-
-    def __init__(self, message: str | Promise = "", *, field: str = "") -> None:
-        super().__init__()
-        self.message = message or self.message
-        self.field = field
-
-    def __str__(self) -> str:
-        return str(self.message)
 
 
 class Invalid(ProposalError):
@@ -62,7 +53,6 @@ _PROPOSER_BOUND = _("Somebody who decided this has since been bound to the organ
 
 def error_from(error: IntegrityError, state: str | Promise = "") -> ProposalError | None:
     """The typed error for a broken constraint of ours, or None where it is none."""
-    name = getattr(getattr(error.__cause__, "diag", None), "constraint_name", None) or ""
     known: dict[str, ProposalError] = {
         "approval_another_person": SamePerson(),
         "approval_once_a_person": SamePerson(_APPROVED_ALREADY),
@@ -73,4 +63,4 @@ def error_from(error: IntegrityError, state: str | Promise = "") -> ProposalErro
         "part_one_a_person": SamePerson(_OTHER_PART),  # of quotas.reviews
         "proposal_conflict_of_interest": ConflictOfInterest(_PROPOSER_BOUND),
     }
-    return known.get(name)
+    return known.get(constraint_of(error))

@@ -4,6 +4,7 @@ from django.db import IntegrityError
 from django.utils.translation import gettext_lazy as _
 
 from quotas.applications.errors import ApplicationError
+from quotas.errors import constraint_of
 
 
 class NotDecider(ApplicationError):
@@ -56,7 +57,6 @@ class AwardRefused(ApplicationError):
 
 def error_from(error: IntegrityError) -> ApplicationError | None:
     """The typed error for a broken constraint of reviews, or None where it is none."""
-    name = getattr(getattr(error.__cause__, "diag", None), "constraint_name", None) or ""
     known: dict[str, ApplicationError] = {
         "part_one_a_person": OtherPart(),
         "review_conflict_of_interest": ReviewerConflict(),
@@ -64,4 +64,4 @@ def error_from(error: IntegrityError) -> ApplicationError | None:
         "review_submitted_stays": ReviewClosed(),
         "score_while_reviewing": ReviewClosed(),
     }
-    return known.get(name)
+    return known.get(constraint_of(error))

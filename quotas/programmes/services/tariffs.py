@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from portal.clock import centre_date, now
 from portal.people.models import User
+from quotas.errors import constraint_of
 from quotas.programmes.errors import Invalid
 from quotas.programmes.models import Tariff
 from quotas.programmes.services.budgets import GPU_TYPE_FORM
@@ -73,6 +74,6 @@ def tariff_carry_out(proposal: Proposal) -> None:
                 proposal=proposal,
             )
     except IntegrityError as error:  # another one was decided at the same moment
-        if getattr(getattr(error.__cause__, "diag", None), "constraint_name", "") in CONSTRAINTS:
+        if constraint_of(error) in CONSTRAINTS:
             raise Invalid(_("A tariff that begins on this day was decided already."), field="valid_from") from error
         raise
