@@ -18,11 +18,10 @@ from quotas.applications.fields import ATTACHMENTS, PROJECT, REQUEST, RISK, Fiel
 from quotas.applications.models import Application
 from quotas.applications.risk import FORBIDDEN, Tier, needs_area_questions, risk_of
 from quotas.applications.values import value_of
-from quotas.programmes.errors import TariffMissing
 from quotas.programmes.models import Programme
-from quotas.programmes.selectors import tariff_on
+from quotas.programmes.selectors import worth_today_vnd
 from quotas.programmes.terms import Terms, terms_of
-from quotas.units import vnd_text
+from quotas.units import SECONDS_PER_HOUR, vnd_text
 
 AREA_QUESTIONS = ("risk_narrow_task", "risk_profiles_people")
 
@@ -147,7 +146,7 @@ def _of_the_programme(application: Application, answers: Mapping[str, Any]) -> l
         }
         found.append(Problem(REQUEST, "gpu_hours", message, label))
     elif hours and gpu_type and terms.largest_award_vnd is not None:
-        vnd = worth_vnd(gpu_type, hours)
+        vnd = worth_today_vnd(gpu_type, hours * SECONDS_PER_HOUR)
         if vnd is not None and vnd > terms.largest_award_vnd:
             message = _("This is worth %(vnd)s VND at today's tariff; the programme awards at most %(most)s VND.") % {
                 "vnd": vnd_text(vnd),
@@ -155,14 +154,6 @@ def _of_the_programme(application: Application, answers: Mapping[str, Any]) -> l
             }
             found.append(Problem(REQUEST, "gpu_hours", message, label))
     return found
-
-
-def worth_vnd(gpu_type: str, gpu_hours: int) -> int | None:
-    """VND at today's tariff; None where there is none."""
-    try:
-        return gpu_hours * tariff_on(gpu_type, centre_date(now())).vnd_per_gpu_hour
-    except TariffMissing:
-        return None
 
 
 def _of_comments(application: Application) -> list[Problem]:

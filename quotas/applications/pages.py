@@ -13,7 +13,7 @@ from django.utils.functional import cached_property
 from portal.clock import now
 from portal.people.models import User
 from quotas.applications import selectors
-from quotas.applications.checks import Problem, problems_of, worth_vnd
+from quotas.applications.checks import Problem, problems_of
 from quotas.applications.errors import ApplicationError, EditedMeanwhile
 from quotas.applications.fields import (
     ATTACHMENTS,
@@ -45,6 +45,8 @@ from quotas.applications.values import shown_of, text_of
 from quotas.estimator.methods import Method
 from quotas.estimator.numbers import canonical
 from quotas.estimator.peaks import GPUS, PRECISIONS
+from quotas.programmes.selectors import worth_today_vnd
+from quotas.units import SECONDS_PER_HOUR
 
 
 @dataclass(frozen=True)
@@ -272,7 +274,7 @@ def _labels(draft: Draft, keys: list[str]) -> list[str]:
 
 def _worth(values: Mapping[str, Any]) -> int | None:
     hours, gpu_type = values.get("gpu_hours"), values.get("gpu_type")
-    return worth_vnd(gpu_type, hours) if hours and gpu_type else None
+    return worth_today_vnd(gpu_type, hours * SECONDS_PER_HOUR) if hours and gpu_type else None
 
 
 def _estimator_url(values: Mapping[str, Any]) -> str:

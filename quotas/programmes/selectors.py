@@ -13,6 +13,7 @@ from django.shortcuts import get_object_or_404
 from portal.clock import centre_date, now
 from portal.people.rules import Person, is_operator, reads_everything
 from quotas.ledger.selectors import balances
+from quotas.money import vnd_of
 from quotas.programmes.errors import TariffMissing
 from quotas.programmes.models import Call, Programme, ProgrammeBudget, ProgrammePool, QuestionSet, Tariff
 from quotas.programmes.questions import Question, questions_of
@@ -133,6 +134,12 @@ def tariff_today(gpu_type: str) -> int | None:
     """VND per GPU-hour, or None where the type has no tariff today."""
     today = tariffs_on(centre_date(now())).get(gpu_type)
     return today.vnd_per_gpu_hour if today else None
+
+
+def worth_today_vnd(gpu_type: str, gpu_seconds: int) -> int | None:
+    """What GPU-seconds are worth at today's tariff; None where the type has none."""
+    tariff = tariff_today(gpu_type)
+    return None if tariff is None else vnd_of(gpu_seconds, tariff)
 
 
 def tariffs_on(day: date) -> dict[str, Tariff]:

@@ -11,16 +11,16 @@ from uuid import UUID, uuid4, uuid5
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from portal.clock import centre_date, now
+from portal.clock import now
 from portal.people.models import User
 from quotas.actors import Actor, actor_key
 from quotas.ledger.errors import InsufficientBalance
 from quotas.ledger.models import Account, Transfer
 from quotas.ledger.selectors import balances
 from quotas.ledger.services import Entry, account_create, transfers_book
-from quotas.programmes.errors import BudgetInvalid, BudgetTooSmall, Invalid, TariffMissing
+from quotas.programmes.errors import BudgetInvalid, BudgetTooSmall, Invalid
 from quotas.programmes.models import Programme, ProgrammeBudget, ProgrammePool
-from quotas.programmes.selectors import tariff_on
+from quotas.programmes.selectors import worth_today_vnd
 from quotas.programmes.terms import approvals_needed
 from quotas.proposals.models import Proposal
 from quotas.proposals.services import proposal_make
@@ -130,7 +130,7 @@ def budget_propose(
             raise Invalid(_("Write the GPU type in lower-case letters and digits, as Slurm does."), field="gpu_type")
         if abs(amount) > GPU_SECONDS_MOST:
             raise Invalid(_("This is more GPU-hours than any budget has."), field="gpu_hours")
-    worth_vnd = abs(vnd) + sum(_worth_vnd(gpu_type, abs(amount)) for gpu_type, amount in amounts.items())
+    worth_vnd = abs(vnd) + sum(worth_today_vnd(gpu_type, abs(amount)) or 0 for gpu_type, amount in amounts.items())
     return proposal_make(
         kind="budget",
         facts={"programme": programme.pk, "name": programme.name, "vnd": vnd, "gpu_seconds": amounts},
@@ -138,14 +138,6 @@ def budget_propose(
         person=person,
         approvals_needed=approvals_needed(programme, worth_vnd),
     )
-
-
-def _worth_vnd(gpu_type: str, gpu_seconds: int) -> int:
-    try:
-        tariff = tariff_on(gpu_type, centre_date(now()))
-    except TariffMissing:
-        return 0
-    return gpu_seconds * tariff.vnd_per_gpu_hour // SECONDS_PER_HOUR
 
 
 def budget_carry_out(proposal: Proposal) -> None:
