@@ -1,5 +1,7 @@
 """The centre's verbs on a voucher: an operator's alone, or proposed to a second person."""
 
+from functools import partial
+
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -48,8 +50,12 @@ def _check(voucher: Voucher, given: Cleaned, person: User) -> None:
     closeout.close_out_close(close_out_id=voucher.close_out.pk, found=found, person=person)
 
 
+_operators = partial(Verb, by_operator=True)
+# What happens only when a second person has approved it too.
+_proposed = partial(_operators, done=gettext_lazy("Proposed. Another person must approve it."))
+
 CENTRE_VERBS: dict[str, Verb] = {
-    "release-tranche": Verb(
+    "release-tranche": _operators(
         gettext_lazy("Release a tranche"),
         forms.TrancheForm,
         _release_effect,
@@ -57,9 +63,8 @@ CENTRE_VERBS: dict[str, Verb] = {
             tranche_id=given["tranche"].pk, is_released=True, person=person
         ),
         gettext_lazy("The tranche is released."),
-        by_operator=True,
     ),
-    "lose-tranche": Verb(
+    "lose-tranche": _operators(
         gettext_lazy("Withdraw a tranche"),
         forms.LoseForm,
         _lose_effect,
@@ -67,10 +72,9 @@ CENTRE_VERBS: dict[str, Verb] = {
             tranche_id=given["tranche"].pk, is_released=False, reason=given["reason"], person=person
         ),
         gettext_lazy("The tranche is back in the programme."),
-        by_operator=True,
         danger=True,
     ),
-    "accept-report": Verb(
+    "accept-report": _operators(
         gettext_lazy("Accept a report"),
         forms.ReportDecisionForm,
         _accept_effect,
@@ -78,9 +82,8 @@ CENTRE_VERBS: dict[str, Verb] = {
             report_id=given["report"].pk, answer=given["answer"], person=person
         ),
         gettext_lazy("Accepted, and the tranche is released."),
-        by_operator=True,
     ),
-    "return-report": Verb(
+    "return-report": _operators(
         gettext_lazy("Return a report"),
         forms.ReportDecisionForm,
         lambda voucher, given: [_("The organisation reads your answer and can report again.")],
@@ -88,19 +91,16 @@ CENTRE_VERBS: dict[str, Verb] = {
             report_id=given["report"].pk, answer=given["answer"], person=person
         ),
         gettext_lazy("Returned to the organisation."),
-        by_operator=True,
     ),
-    "propose-change": Verb(
+    "propose-change": _proposed(
         gettext_lazy("Propose a requested change"),
         forms.RequestDecisionForm,
         lambda voucher, given: [str(TWO_PEOPLE)],
         lambda voucher, given, person: changes.change_propose(
             request_id=given["change"].pk, reason=given["reason"], person=person
         ),
-        gettext_lazy("Proposed. Another person must approve it."),
-        by_operator=True,
     ),
-    "decline-change": Verb(
+    "decline-change": _operators(
         gettext_lazy("Decline a request"),
         forms.RequestDecisionForm,
         lambda voucher, given: [_("The organisation reads your reason. It can ask again.")],
@@ -108,9 +108,8 @@ CENTRE_VERBS: dict[str, Verb] = {
             request_id=given["change"].pk, answer=given["reason"], person=person
         ),
         gettext_lazy("The request is declined."),
-        by_operator=True,
     ),
-    "propose-move": Verb(
+    "propose-move": _proposed(
         gettext_lazy("Propose a move"),
         forms.MoveForm,
         lambda voucher, given: [*move_effect(voucher, given), str(TWO_PEOPLE)],
@@ -121,21 +120,17 @@ CENTRE_VERBS: dict[str, Verb] = {
             reason=given["reason"],
             person=person,
         ),
-        gettext_lazy("Proposed. Another person must approve it."),
-        by_operator=True,
     ),
-    "propose-clawback": Verb(
+    "propose-clawback": _proposed(
         gettext_lazy("Propose a clawback"),
         forms.ClawbackForm,
         _clawback_effect,
         lambda voucher, given, person: proposed.clawback_propose(
             voucher=voucher, basis_points=int(given["percent"] * 100), reason=given["reason"], person=person
         ),
-        gettext_lazy("Proposed. Another person must approve it."),
-        by_operator=True,
         danger=True,
     ),
-    "propose-refund": Verb(
+    "propose-refund": _proposed(
         gettext_lazy("Propose a refund"),
         forms.RefundForm,
         _refund_effect,
@@ -146,21 +141,17 @@ CENTRE_VERBS: dict[str, Verb] = {
             reason=given["reason"],
             person=person,
         ),
-        gettext_lazy("Proposed. Another person must approve it."),
-        by_operator=True,
     ),
-    "propose-correction": Verb(
+    "propose-correction": _proposed(
         gettext_lazy("Propose a correction of a refund"),
         forms.CorrectionForm,
         _correction_effect,
         lambda voucher, given, person: proposed.correction_propose(
             refund=given["refund"], amount_gpu_seconds=given["gpu_hours"], reason=given["reason"], person=person
         ),
-        gettext_lazy("Proposed. Another person must approve it."),
-        by_operator=True,
         danger=True,
     ),
-    "return-close-out": Verb(
+    "return-close-out": _operators(
         gettext_lazy("Return the final report"),
         forms.ReasonOnlyForm,
         lambda voucher, given: [_("The organisation reads your reason and reports again.")],
@@ -168,9 +159,8 @@ CENTRE_VERBS: dict[str, Verb] = {
             close_out_id=voucher.close_out.pk, reason=given["reason"], person=person
         ),
         gettext_lazy("Returned to the organisation."),
-        by_operator=True,
     ),
-    "check-commitments": Verb(
+    "check-commitments": _operators(
         gettext_lazy("Check the commitments"),
         forms.CheckForm,
         lambda voucher, given: [
@@ -179,6 +169,5 @@ CENTRE_VERBS: dict[str, Verb] = {
         ],
         _check,
         gettext_lazy("The close-out is done."),
-        by_operator=True,
     ),
 }

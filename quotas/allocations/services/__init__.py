@@ -3,13 +3,15 @@ or VND."""
 
 from quotas.allocations.services.awards import (
     allocation_create,
+    award_check_today,
     imported_grant,
     voucher_award,
 )
 from quotas.allocations.services.charges import BookedCharge, Charge, charges_book
 from quotas.allocations.services.corrections import BookedCorrection, correction_book, refund_book
-from quotas.allocations.services.endings import clawbacks_due, voucher_clawback, voucher_expire, voucher_return
+from quotas.allocations.services.endings import clawbacks_due, voucher_clawback, voucher_expire
 from quotas.allocations.services.holds import hold_take, hold_void
+from quotas.allocations.services.leaving import voucher_return
 from quotas.allocations.services.states import (
     allocation_adopt,
     allocation_close,
@@ -36,6 +38,7 @@ __all__ = [
     "allocation_expire",
     "allocation_resume",
     "allocation_suspend",
+    "award_check_today",
     "charges_book",
     "clawbacks_due",
     "correction_book",

@@ -35,7 +35,7 @@ from quotas.ledger.models import Account
 from quotas.ledger.selectors import balances
 from quotas.ledger.services import Entry, account_create, transfers_book
 from quotas.programmes.models import Programme, ProgrammePool
-from quotas.programmes.selectors import pool_free_gpu_seconds
+from quotas.programmes.selectors import budget_of, pool_free_gpu_seconds
 from quotas.units import SECONDS_PER_HOUR, gpu_hours_text, ledger_unit, vnd_text
 
 
@@ -136,6 +136,32 @@ def _clawback(programme: Programme) -> dict[str, object]:
     if programme.clawback_on is None or programme.clawback_on <= centre_date(now()):
         return {}
     return {"clawback_on": programme.clawback_on, "clawback_basis_points": programme.clawback_basis_points}
+
+
+def award_check_today(
+    *, organisation: Organisation, programme: Programme, gpu_type: str, amount_gpu_seconds: int
+) -> None:
+    """What an award made today would be refused for; for a proposal, before others look at it. The ledger decides at
+    the award. In a transaction. Raises what `voucher_award` raises."""
+    price = price_of(programme, organisation, gpu_type, centre_date(now()))
+    award_check(programme, organisation, amount_gpu_seconds, price)
+    award_check_room(programme=programme, gpu_type=gpu_type, amount_gpu_seconds=amount_gpu_seconds)
+    if price is not None:
+        free_vnd, needed_vnd = budget_of(programme).free_vnd, price.shares(amount_gpu_seconds)[0]
+        if needed_vnd > free_vnd:
+            raise MoneyTooSmall(programme=programme.name, free_vnd=free_vnd, needed_vnd=needed_vnd)
+
+
+def award_check_room(*, programme: Programme, gpu_type: str, amount_gpu_seconds: int) -> None:
+    """Whether the programme has so many GPU-seconds free now. Raises PoolTooSmall, GPUTypeUnknown."""
+    free = pool_free_gpu_seconds(_pool(programme, gpu_type))
+    if amount_gpu_seconds > free:
+        raise PoolTooSmall(
+            programme=programme.name,
+            gpu_type=gpu_type,
+            free_gpu_seconds=free,
+            needed_gpu_seconds=amount_gpu_seconds,
+        )
 
 
 def _number() -> str:

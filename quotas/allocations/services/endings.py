@@ -1,10 +1,9 @@
-"""What a voucher has never allocated, on its way back: the end of the voucher, a clawback, a return.
+"""What a voucher has never allocated, on its way back: the end of the voucher, a clawback.
 
 What allocations still have goes by `withdrawals`: Slurm's limit is lowered first.
 """
 
-import logging
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -12,16 +11,15 @@ from django.utils.translation import gettext as _
 from portal.audit.context import acting
 from portal.clock import centre_date, now
 from quotas.actors import Actor, actor_key
-from quotas.allocations.errors import BalanceTooSmall, Invalid, WrongState
+from quotas.allocations.errors import WrongState
 from quotas.allocations.models import Allocation, Voucher, Withdrawal
 from quotas.allocations.selectors import allocation_balances
+from quotas.allocations.services.leaving import unallocated_leave
 from quotas.allocations.services.money import money_lock, unspent_back_entries
 from quotas.allocations.services.withdrawals import withdrawal_request
 from quotas.ledger.selectors import balances
-from quotas.ledger.services import Entry, transfers_book
+from quotas.ledger.services import transfers_book
 from quotas.money import WHOLE_BASIS_POINTS
-
-logger = logging.getLogger(__name__)
 
 
 def voucher_expire(*, voucher_id: int, actor: Actor) -> int:
@@ -31,19 +29,7 @@ def voucher_expire(*, voucher_id: int, actor: Actor) -> int:
         voucher = Voucher.objects.get(pk=voucher_id)
         if voucher.ends_on >= centre_date(now()):
             raise WrongState(_("open"))
-        return _leave(voucher, None, reason=f"end of voucher {voucher.pk}", batch=uuid4(), actor=actor)
-
-
-def voucher_return(
-    *, voucher_id: int, amount_gpu_seconds: int, reason: str, actor: Actor, batch: UUID | None = None
-) -> None:
-    """Gives GPU-seconds that are not allocated, and their money, back to the programme. Raises BalanceTooSmall,
-    Invalid."""
-    if amount_gpu_seconds <= 0:
-        raise Invalid(_("Give a number of GPU-hours above 0."), field="gpu_hours")
-    with transaction.atomic(), acting(actor, f"voucher_return: {reason}"):
-        voucher = Voucher.objects.get(pk=voucher_id)
-        _leave(voucher, amount_gpu_seconds, reason=f"return: {reason}"[:200], batch=batch or uuid4(), actor=actor)
+        return unallocated_leave(voucher, None, reason=f"end of voucher {voucher.pk}", batch=uuid4(), actor=actor)
 
 
 def voucher_clawback(*, voucher_id: int, basis_points: int, reason: str, actor: Actor) -> int:
@@ -72,7 +58,7 @@ def voucher_clawback(*, voucher_id: int, basis_points: int, reason: str, actor: 
         free = balances([voucher.account_id])[voucher.account_id].free
         amount = free * basis_points // WHOLE_BASIS_POINTS
         if amount > 0:
-            asked += _leave(voucher, amount, reason=f"clawback: {reason}"[:200], batch=uuid4(), actor=actor)
+            asked += unallocated_leave(voucher, amount, reason=f"clawback: {reason}"[:200], batch=uuid4(), actor=actor)
     return asked
 
 
@@ -94,29 +80,6 @@ def clawbacks_due(*, actor: Actor) -> int:
             )
             done += 1
     return done
-
-
-def _leave(voucher: Voucher, amount: int | None, *, reason: str, batch: UUID, actor: Actor) -> int:
-    """Books GPU-seconds (all that are free, for None) into "expired", their money with them; returns how many."""
-    money_lock(voucher)
-    free = balances([voucher.account_id])[voucher.account_id].free
-    wanted = free if amount is None else amount
-    if wanted > free:
-        raise BalanceTooSmall(free_gpu_seconds=free, needed_gpu_seconds=wanted)
-    if wanted <= 0:
-        return 0
-    moment = now()
-    leave = Entry.direct(
-        id=batch,
-        debit=voucher.account_id,
-        credit=voucher.expired_account_id,
-        amount=wanted,
-        reason=reason,
-        event_at=moment,
-    )
-    money = unspent_back_entries(voucher, leaving_gpu_seconds=wanted, batch=batch, reason=reason, at=moment)
-    transfers_book(entries=[leave, *money], booked_at=moment, actor=actor_key(actor), batch=batch)
-    return wanted
 
 
 def allocations_ended(voucher: Voucher) -> bool:
