@@ -130,6 +130,8 @@ MEDIA_ROOT = env("MEDIA_ROOT", default=str(BASE_DIR / "media"))
 FILES_LIMIT_BYTES = env.int("FILES_LIMIT_BYTES", 20 * 1024 * 1024)  # of one file
 # Of a whole request: so far, a file that is too large is read and thrown away, for an answer beside its field.
 FILES_BODY_LIMIT_BYTES = 128 * 1024 * 1024
+# Of the files of all applications together that an organisation is writing.
+DRAFT_FILES_LIMIT_BYTES = env.int("DRAFT_FILES_LIMIT_BYTES", 500 * 1024 * 1024)
 FILE_UPLOAD_HANDLERS = ["portal.files.uploads.LimitedUploadHandler"]
 DATA_UPLOAD_MAX_NUMBER_FILES = 10
 STORAGES = {
@@ -212,6 +214,11 @@ CELERY_BEAT_SCHEDULE = (
             "task": "quotas.allocations.tasks.expire_ended",
             "schedule": 300.0,
             "options": {"expires": 300},
+        },
+        "applications-drop-attachments": {
+            "task": "quotas.applications.tasks.attachments_drop",
+            "schedule": 3600.0,
+            "options": {"expires": 3600},
         },
         "reviews-remind": {
             "task": "quotas.reviews.tasks.remind_due",

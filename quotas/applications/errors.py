@@ -57,6 +57,12 @@ class CallClosed(ApplicationError):
     """The call has closed, and the grace after it is over. What was written stays."""
 
 
+class OtherPart(ApplicationError):
+    """The database refused it: one person in two parts of one application."""
+
+    message = _("This person has another part in this application already: applicant, reviewer, proposer or approver.")
+
+
 class WrongState(ApplicationError):
     """Somebody was first, or the application was withdrawn."""
 

@@ -122,7 +122,14 @@ class BeginForm(forms.Form):
     """For whom, and to which call. What came from the estimator travels along in hidden boxes."""
 
     organisation = forms.ModelChoiceField(Organisation.objects.none(), label=_("Organisation"), empty_label=None)
-    call = forms.ModelChoiceField(Call.objects.none(), label=_("Call"), empty_label=None, to_field_name="slug")
+    call = forms.ModelChoiceField(
+        Call.objects.none(),
+        label=_("Call"),
+        empty_label=None,
+        to_field_name="slug",
+        # It closed while the form was open.
+        error_messages={"invalid_choice": _("This call is not open: no application can be begun now.")},
+    )
 
     def __init__(self, *args: Any, person: User, at: datetime, **options: Any) -> None:
         super().__init__(*args, **options)

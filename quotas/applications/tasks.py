@@ -1,3 +1,4 @@
+from celery import shared_task
 from django.conf import settings
 from django.core.mail import send_mail
 from django.template.loader import render_to_string
@@ -8,8 +9,15 @@ from django.utils.translation import gettext as _
 from portal.outbox.models import Message
 from portal.outbox.registry import handler
 from portal.people.models import User
+from quotas.applications import services
 from quotas.applications.fields import fields_of
 from quotas.applications.models import Application
+
+
+@shared_task
+def attachments_drop() -> int:
+    """What was taken away from drafts; beat asks every hour."""
+    return services.attachments_drop(actor="worker:default")
 
 
 @handler("applications.moved")

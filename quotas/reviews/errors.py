@@ -3,7 +3,7 @@
 from django.db import IntegrityError
 from django.utils.translation import gettext_lazy as _
 
-from quotas.applications.errors import ApplicationError
+from quotas.applications.errors import ApplicationError, OtherPart
 from quotas.errors import constraint_of
 
 
@@ -25,12 +25,6 @@ class ConflictOfInterest(ApplicationError):
 
 class ReviewerConflict(ApplicationError):
     message = _("This reviewer is bound to the applying organisation and cannot review it.")
-
-
-class OtherPart(ApplicationError):
-    """The database refused it: one person in two parts of one application."""
-
-    message = _("This person has another part in this application already: applicant, reviewer, proposer or approver.")
 
 
 class SamePerson(ApplicationError):

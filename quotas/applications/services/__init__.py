@@ -1,11 +1,10 @@
 """Writing an application, submitting it, and what happens to it until it is decided."""
 
+from quotas.applications.services.attaching import attachment_add, attachment_remove, attachments_drop
 from quotas.applications.services.drafting import (
     answer_save,
     answers_save,
     application_begin,
-    attachment_add,
-    attachment_remove,
     questions_adopt,
     writer_add,
     writer_remove,
@@ -29,6 +28,7 @@ __all__ = [
     "application_withdraw",
     "attachment_add",
     "attachment_remove",
+    "attachments_drop",
     "comment_resolve",
     "draft_submit",
     "questions_adopt",

@@ -7,26 +7,22 @@ both texts are shown. A text that the field cannot have is not written either: w
 from collections.abc import Mapping
 from contextlib import suppress
 
-from django.core.files import File
 from django.db import transaction
 from django.utils.translation import gettext as _
 
 from portal.audit.context import acting
 from portal.clock import centre_date, now
-from portal.files.services import file_store
 from portal.people.models import Membership, Organisation, User
 from portal.people.rules import manages
 from quotas.applications.checks import eligibility
 from quotas.applications.errors import CallClosed, EditedMeanwhile, Invalid, NotManager, NotWriter, WrongState
-from quotas.applications.fields import Field, Kind, fields_of
+from quotas.applications.fields import Field, fields_of
 from quotas.applications.grace import is_open
-from quotas.applications.models import Answer, Application, Attachment, Writer
+from quotas.applications.models import Answer, Application, Writer
 from quotas.applications.rules import may_submit, may_write
 from quotas.applications.values import value_of
 from quotas.programmes.models import Call, Programme
 from quotas.programmes.selectors import questions_current
-
-ATTACHMENTS_MOST = 10
 
 
 def application_begin(
@@ -84,7 +80,7 @@ def answer_save(*, person: User, application: Application, key: str, text: str, 
     with transaction.atomic(), acting(person, "answer_save"):
         locked = application_lock(application)
         check_writing(person, locked)
-        return _answer_write(person, locked, _field(fields_of(locked), key), text, version)
+        return _answer_write(person, locked, field_of(fields_of(locked), key), text, version)
 
 
 def answers_save(*, person: User, application: Application, texts: Mapping[str, str]) -> list[Answer]:
@@ -93,7 +89,7 @@ def answers_save(*, person: User, application: Application, texts: Mapping[str, 
         locked = application_lock(application)
         check_writing(person, locked)
         fields = fields_of(locked)
-        return [_answer_write(person, locked, _field(fields, key), text, None) for key, text in texts.items()]
+        return [_answer_write(person, locked, field_of(fields, key), text, None) for key, text in texts.items()]
 
 
 def questions_adopt(*, person: User, application: Application) -> Application:
@@ -107,36 +103,6 @@ def questions_adopt(*, person: User, application: Application) -> Application:
             locked.question_set = questions_current(locked.call)
             locked.save(update_fields=["question_set"])
     return locked
-
-
-# --- attachments ----------------------------------------------------------------------------------------------------
-
-
-def attachment_add(*, person: User, application: Application, upload: File, key: str = "") -> Attachment:
-    """Adds a PDF; as the answer to a question it takes the place of the one before.
-
-    Raises NotWriter, WrongState, Invalid; what portal.files refuses (FilesError).
-    """
-    check_writing(person, application)
-    if key and _field(fields_of(application), key).kind != Kind.FILE:
-        raise Invalid(_("This question is not answered with a file."), field=key)
-    stored = file_store(upload=upload, person=person)  # reads the whole upload: outside the application's lock
-    with transaction.atomic(), acting(person, "attachment_add"):
-        locked = application_lock(application)
-        check_writing(person, locked)
-        there = locked.attachments.filter(removed_at__isnull=True)
-        if key:
-            there.filter(key=key).update(removed_at=now())
-        elif there.filter(key="").count() >= ATTACHMENTS_MOST:
-            raise Invalid(_("An application has at most %(most)d attachments.") % {"most": ATTACHMENTS_MOST})
-        return Attachment.objects.create(application=locked, key=key, file=stored, added_by=person, added_at=now())
-
-
-def attachment_remove(*, person: User, attachment: Attachment) -> None:
-    """Takes it away; what was submitted with it keeps it. Raises NotWriter, WrongState."""
-    with transaction.atomic(), acting(person, "attachment_remove"):
-        check_writing(person, application_lock(attachment.application))
-        Attachment.objects.filter(pk=attachment.pk, removed_at__isnull=True).update(removed_at=now())
 
 
 # --- who writes -----------------------------------------------------------------------------------------------------
@@ -187,7 +153,8 @@ def _answers_copy(person: User, source: Application, target: Application) -> Non
             _answer_write(person, target, fields[known.key], str(known.value), None)
 
 
-def _field(fields: Mapping[str, Field], key: str) -> Field:
+def field_of(fields: Mapping[str, Field], key: str) -> Field:
+    """Raises Invalid where it is not asked."""
     if key not in fields:
         raise Invalid(_("This question is not asked any more."), field=key)
     return fields[key]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
@@ -15,7 +15,7 @@ from portal.clock import centre_zone, now
 from portal.people.models import Organisation, User
 from portal.people.rules import manages
 from quotas.applications.checks import problems_of
-from quotas.applications.errors import CallClosed, Incomplete, Invalid, NotManager, NotReturner
+from quotas.applications.errors import CallClosed, Incomplete, Invalid, NotManager, NotReturner, OtherPart
 from quotas.applications.fields import COLUMNS, fields_of
 from quotas.applications.grace import RESUBMIT_DAYS, deadline_of, grace_minutes
 from quotas.applications.models import Application, Comment, Submission
@@ -25,6 +25,7 @@ from quotas.applications.rules import may_return, may_submit
 from quotas.applications.selectors import answer_values, attachments_of
 from quotas.applications.services.drafting import answers_save, application_lock, check_writing, draft_create
 from quotas.applications.services.states import application_state_move, people_tell
+from quotas.errors import constraint_of
 from quotas.programmes.models import Programme
 from quotas.texts import is_plain_text
 
@@ -72,7 +73,8 @@ def application_submit(
 def draft_submit(*, person: User, application: Application) -> Application:
     """Submits a draft, or a returned application again: all of it, once.
 
-    Raises NotManager, WrongState (somebody was first), CallClosed, Incomplete (with everything that is missing).
+    Raises NotManager, WrongState (somebody was first), CallClosed, OtherPart (of the person, in an earlier round),
+    Incomplete (with everything that is missing).
     """
     if not may_submit(person, application):
         raise NotManager
@@ -86,15 +88,7 @@ def draft_submit(*, person: User, application: Application) -> Application:
         if problems := problems_of(locked, fields, answers, files):
             raise Incomplete(problems)
         moment = now()
-        application_state_move(
-            locked,
-            WRITTEN,
-            State.SUBMITTED,
-            applicant=person,
-            submitted_at=locked.submitted_at or moment,
-            resubmit_by=None,
-            **_columns(answers),
-        )
+        _submitted_by(person, locked, submitted_at=locked.submitted_at or moment, **_columns(answers))
         Submission.objects.create(
             application=locked,
             number=locked.submissions.count() + 1,
@@ -111,6 +105,17 @@ def draft_submit(*, person: User, application: Application) -> Application:
             resubmissions.follow(locked, person)
         people_tell(locked, by=person)
     return locked
+
+
+def _submitted_by(person: User, application: Application, **columns: Any) -> None:
+    """Whoever submits is the applicant from now on, and so has no other part in it: the database's own rule."""
+    try:
+        with transaction.atomic():
+            application_state_move(application, WRITTEN, State.SUBMITTED, applicant=person, resubmit_by=None, **columns)
+    except IntegrityError as error:
+        if constraint_of(error) != "part_one_a_person":  # of quotas.reviews
+            raise
+        raise OtherPart(_("You have another part in this application, so another manager submits it.")) from error
 
 
 def application_withdraw(*, person: User, application: Application, reason: str = "") -> None:

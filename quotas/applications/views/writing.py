@@ -13,7 +13,7 @@ from portal.people.models import User
 from portal.people.rules import manages_any
 from portal.web.requests import PersonRequest
 from quotas.applications import selectors, services
-from quotas.applications.errors import ApplicationError, CallClosed, Incomplete, WrongState
+from quotas.applications.errors import ApplicationError, CallClosed, Incomplete, OtherPart, WrongState
 from quotas.applications.fields import ATTACHMENTS, QUESTIONS, REVIEW, SECTIONS, Kind
 from quotas.applications.forms import AnswerFileForm, AttachmentForm, BeginForm, EstimateForm, WriterForm
 from quotas.applications.grace import grace_minutes
@@ -105,7 +105,7 @@ def submit(request: PersonRequest, pk: int) -> HttpResponse:
     application = selectors.application_get_own(request.user, pk)
     try:
         services.draft_submit(person=request.user, application=application)
-    except (Incomplete, CallClosed) as error:
+    except (Incomplete, CallClosed, OtherPart) as error:
         messages.error(request, str(error))
         return redirect("applications:section", pk, REVIEW)
     except WrongState as error:
