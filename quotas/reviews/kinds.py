@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy
 from quotas.allocations.errors import QuotaError
 from quotas.allocations.services import TranchePlan
 from quotas.applications.errors import ApplicationError
+from quotas.programmes.errors import ProgrammeError
 from quotas.proposals import kinds
 from quotas.proposals.kinds import Fact
 from quotas.proposals.models import Proposal
@@ -25,7 +26,7 @@ def register() -> None:
             describe=_describe,
             summary=_summary,
             url=lambda proposal: reverse("reviews:application", args=[proposal.facts["application"]]),
-            refusals=(ApplicationError, QuotaError),
+            refusals=(ApplicationError, QuotaError, ProgrammeError),
         )
     )
 

@@ -16,15 +16,13 @@ from portal.people.errors import PeopleError
 from portal.people.models import Project, ProjectMembership, User
 from portal.people.rules import is_operator
 from portal.people.services import project_create, project_member_add
-from quotas.allocations.errors import PoolTooSmall
 from quotas.allocations.models import Allocation, Commitment
-from quotas.allocations.services import TranchePlan, voucher_award
+from quotas.allocations.services import TranchePlan, award_check_today, voucher_award
 from quotas.applications.errors import Invalid, WrongState
 from quotas.applications.models import Application
 from quotas.applications.selectors import answer_values
 from quotas.applications.services import application_state_move
-from quotas.programmes.errors import TariffMissing
-from quotas.programmes.selectors import pool_free_gpu_seconds, tariff_on
+from quotas.programmes.selectors import worth_today_vnd
 from quotas.programmes.terms import approvals_needed
 from quotas.proposals import errors as proposal_errors
 from quotas.proposals.models import Proposal
@@ -46,15 +44,6 @@ COMMITMENTS = {
 }
 
 
-def amount_vnd_of(gpu_type: str, gpu_seconds: int) -> int:
-    """What an award is worth at today's tariff, in VND, rounded half up; 0 where the GPU type has no tariff."""
-    try:
-        tariff = tariff_on(gpu_type, centre_date(now()))
-    except TariffMissing:
-        return 0
-    return (gpu_seconds * tariff.vnd_per_gpu_hour + SECONDS_PER_HOUR // 2) // SECONDS_PER_HOUR
-
-
 def decision_propose(
     *,
     person: User,
@@ -69,8 +58,8 @@ def decision_propose(
     """An operator proposes an award (all of it or a part, on one cluster, to a project or a new one, at once or in
     tranches that add up to it) or a refusal.
 
-    Raises NotDecider, ConflictOfInterest, OtherPart, Invalid, WrongState; PoolTooSmall if the programme's budget does
-    not reach.
+    Raises NotDecider, ConflictOfInterest, OtherPart, Invalid, WrongState; what the award itself would be refused for
+    today (QuotaError, TariffMissing), so that it is said before a second person looks.
     """
     if not is_operator(person):
         raise NotDecider
@@ -82,9 +71,16 @@ def decision_propose(
         _check_award(application, awarded_gpu_hours, cluster, project)
         _check_tranches(application, awarded_gpu_hours, tranches)
     seconds = awarded_gpu_hours * SECONDS_PER_HOUR if is_award else 0
-    amount_vnd = amount_vnd_of(application.gpu_type, seconds)
+    amount_vnd = worth_today_vnd(application.gpu_type, seconds) or 0
     with transaction.atomic(), acting(person, "decision_propose"):
         application_state_move(application, [State.SUBMITTED], State.PROPOSED)
+        if is_award:
+            award_check_today(
+                organisation=application.organisation,
+                programme=application.programme,
+                gpu_type=application.gpu_type,
+                amount_gpu_seconds=seconds,
+            )
         proposal = proposal_make(
             kind=KIND,
             facts={
@@ -130,26 +126,10 @@ def _check_award(application: Application, gpu_hours: int, cluster: str, project
             _("Award 1 to %(asked)s GPU-hours: more was not asked for.") % {"asked": f"{application.gpu_hours:,}"},
             field="awarded_gpu_hours",
         )
-    largest = application.programme.largest_award_gpu_hours
-    if largest is not None and gpu_hours > largest:
-        raise Invalid(
-            _("The programme awards at most %(most)s GPU-hours at once.") % {"most": f"{largest:,}"},
-            field="awarded_gpu_hours",
-        )
     if not cluster:
         raise Invalid(_("Say on which cluster."), field="cluster")
     if project is not None and (project.organisation_id != application.organisation_id or not project.is_active):
         raise Invalid(_("This is no active project of the applying organisation."), field="project")
-    pool = application.programme.pools.filter(gpu_type=application.gpu_type).first()
-    free = pool_free_gpu_seconds(pool) if pool else 0
-    if gpu_hours * SECONDS_PER_HOUR > free:
-        # The ledger decides at the confirmation; this only says it before a second person looks.
-        raise PoolTooSmall(
-            programme=application.programme.name,
-            gpu_type=application.gpu_type,
-            free_gpu_seconds=free,
-            needed_gpu_seconds=gpu_hours * SECONDS_PER_HOUR,
-        )
 
 
 def _check_tranches(application: Application, gpu_hours: int, tranches: Sequence[TranchePlan]) -> None:
@@ -166,7 +146,7 @@ def decision_confirm(*, person: User, decision: Decision) -> Decision:
     PI), voucher, allocation and grant, in one transaction, the applicant's mail included.
 
     Raises SamePerson, OtherPart (the database's word), NotDecider, ConflictOfInterest, WrongState, AwardRefused (ended
-    meanwhile, applicant gone, dearer than at the proposal), PoolTooSmall.
+    meanwhile, applicant gone, dearer than at the proposal), and what voucher_award refuses.
     """
     try:
         proposal_approve(proposal=decision.proposal, person=person)
@@ -213,7 +193,8 @@ def _ours(error: proposal_errors.ProposalError, decision: Decision) -> Exception
 
 
 def decision_carry_out(proposal: Proposal) -> None:
-    """The last approval was given, in whose transaction this runs. Raises AwardRefused, PoolTooSmall, WrongState."""
+    """The last approval was given, in whose transaction this runs. Raises AwardRefused, WrongState, and what
+    voucher_award refuses."""
     decision = Decision.objects.select_related("application__programme", "application__organisation", "project").get(
         proposal=proposal
     )
@@ -221,7 +202,7 @@ def decision_carry_out(proposal: Proposal) -> None:
     is_award = decision.outcome == Decision.Outcome.AWARD
     person = proposal.decided_by
     if is_award and proposal.approvals_needed < approvals_needed(
-        application.programme, amount_vnd_of(application.gpu_type, decision.awarded_gpu_seconds)
+        application.programme, worth_today_vnd(application.gpu_type, decision.awarded_gpu_seconds) or 0
     ):
         raise AwardRefused(
             _("At today's tariff this award needs two approvals. Send it back, so that it is proposed again.")

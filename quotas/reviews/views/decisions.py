@@ -12,12 +12,12 @@ from quotas.allocations.errors import QuotaError
 from quotas.applications.errors import ApplicationError
 from quotas.applications.models import Application
 from quotas.applications.selectors import application_get, shown_to
-from quotas.programmes.selectors import budget_of, pool_balances
+from quotas.programmes.errors import ProgrammeError
+from quotas.programmes.selectors import budget_of, pool_balances, worth_today_vnd
 from quotas.proposals.errors import ProposalError
 from quotas.reviews import selectors, services
 from quotas.reviews.forms import ConflictForm, ProposalForm, SendBackForm
 from quotas.reviews.models import Decision
-from quotas.reviews.services.decisions import amount_vnd_of
 from quotas.reviews.timeline import timeline_of
 from quotas.reviews.views.parts import CARD_ROWS, ROWS_A_PAGE, done
 from quotas.units import SECONDS_PER_HOUR
@@ -51,7 +51,7 @@ def confirm(request: PersonRequest, pk: int, decision_pk: int) -> HttpResponse:
     decision = selectors.decision_get_confirmable(request.user, pk, decision_pk)
     try:
         decision = services.decision_confirm(person=request.user, decision=decision)
-    except (ApplicationError, ProposalError, QuotaError) as error:
+    except (ApplicationError, ProposalError, ProgrammeError, QuotaError) as error:
         messages.error(request, str(error))
     else:
         if decision.state == Decision.State.CONFIRMED:
@@ -83,7 +83,7 @@ def budget_after(request: PersonRequest, pk: int) -> HttpResponse:
     text = request.GET.get("awarded_gpu_hours", "")
     hours = min(int(text), application.gpu_hours) if text.isdecimal() and len(text) < 12 else 0
     seconds = hours * SECONDS_PER_HOUR
-    amount_vnd = amount_vnd_of(application.gpu_type, seconds)
+    amount_vnd = worth_today_vnd(application.gpu_type, seconds) or 0
     pools = [row for row in pool_balances(application.programme) if row.pool.gpu_type == application.gpu_type]
     money = budget_of(application.programme)
     threshold = application.programme.three_person_above_vnd

@@ -6,6 +6,7 @@ from django import forms
 
 from quotas.allocations.errors import QuotaError
 from quotas.applications.errors import ApplicationError
+from quotas.programmes.errors import ProgrammeError
 from quotas.proposals.errors import ProposalError
 
 ROWS_A_PAGE = 50
@@ -21,7 +22,7 @@ def done(form: forms.Form, service: Callable[[], object]) -> bool:
     except (ApplicationError, ProposalError) as error:
         form.add_error(error.field if error.field in form.fields else None, str(error))
         return False
-    except QuotaError as error:  # the programme's budget
+    except (QuotaError, ProgrammeError) as error:  # the programme's budget, rules or tariff
         form.add_error("awarded_gpu_hours" if "awarded_gpu_hours" in form.fields else None, str(error))
         return False
     return True

@@ -1,21 +1,36 @@
-"""Whatever people become in whatever order: one part a person, and no bound reviewer sees the application."""
+"""Whatever people become in whatever order: one part a person, and no bound reviewer sees the application.
 
+The applicant is one of them, and grows other roles like everybody; interests are declared, named by the organisation
+and lifted, people join, leave and come back; the application is returned and submitted again.
+"""
+
+import os
 from contextlib import suppress
 
 import pytest
 from django.db import transaction
+from django.http import Http404
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from portal.people.models import Membership, Organisation, ProjectMembership, User
-from portal.people.services import centre_role_grant, centre_role_revoke, project_create
+from portal.people.errors import PeopleError
+from portal.people.models import CentreRole, Membership, Organisation, ProjectMembership, User
+from portal.people.services import (
+    centre_role_grant,
+    centre_role_revoke,
+    membership_remove,
+    project_create,
+    project_member_remove,
+)
 from quotas.applications.errors import ApplicationError
 from quotas.applications.models import Application
-from quotas.applications.services import application_withdraw
+from quotas.applications.selectors import application_get, applications_visible, attachment_get
+from quotas.applications.services import answers_save, application_return, application_withdraw, draft_submit
 from quotas.programmes.models import Call
 from quotas.proposals.errors import ProposalError
 from quotas.proposals.models import Approval, Conflict
-from quotas.proposals.services import conflict_declare
+from quotas.proposals.rules import has_conflict
+from quotas.proposals.services import conflict_declare, conflict_lift
 from quotas.reviews.models import Assignment, Decision, Part
 from quotas.reviews.selectors import reviewed_by, reviews_of
 from quotas.reviews.services import (
@@ -28,45 +43,47 @@ from quotas.reviews.services import (
 )
 from tests import factories
 from tests.quotas import makers
-from tests.quotas.applications.conftest import submit
+from tests.quotas.applications.conftest import complete_texts, submit
 from tests.quotas.reviews.conftest import in_call, reviewed
 
-ROLES = ("operator", "approver", "reviewer")
+SOAK = "SOAK" in os.environ
+ROLES = ("operator", "approver", "reviewer", "auditor")
 STEPS = (
-    "grant",
-    "revoke",
-    "join",
-    "leave",
-    "join_project",
-    "declare",
-    "add",
-    "assign",
-    "match",
-    "review",
-    "propose",
-    "confirm",
-    "reject",
-    "withdraw",
+    *("grant", "grant", "revoke", "join", "manage", "leave", "join_project", "leave_project"),
+    *("declare", "name", "lift", "add", "assign", "assign", "match", "review", "review"),
+    *("propose", "propose", "confirm", "confirm", "reject", "return", "submit", "withdraw"),
 )
-step = st.tuples(st.sampled_from(STEPS), st.integers(0, 3), st.integers(0, 3), st.sampled_from(ROLES))
+PEOPLE = 5  # the last is the applicant
+step = st.tuples(st.sampled_from(STEPS), st.integers(0, PEOPLE - 1), st.integers(0, PEOPLE - 1), st.sampled_from(ROLES))
 
 
 class World:
     def __init__(self) -> None:
-        self.people = [factories.person(f"p{number}@x.example", f"P {number}") for number in range(4)]
-        self.root = factories.person("root@x.example", "Root", centre_roles=("operator",))  # type: ignore[arg-type]
+        self.people = [factories.person(f"p{number}@x.example", f"P {number}") for number in range(PEOPLE - 1)]
+        self.root = factories.person("root@x.example", "Root", centre_roles=(CentreRole.Role.OPERATOR,))
         self.organisation: Organisation = factories.organisation("Sao Khuê", "sao-khue")
         self.manager = factories.person("m@x.example", "Manager")
-        factories.member(self.manager, self.organisation, Membership.Role.MANAGER)
+        applicant = factories.person("applicant@x.example", "Applicant")
+        for person in (self.manager, applicant):
+            factories.member(person, self.organisation, Membership.Role.MANAGER)
+        self.people.append(applicant)
         programme = makers.programme()
         self.call: Call = makers.call(programme)
         self.project = project_create(organisation=self.organisation, title="Dự án", actor="test")
-        self.application = in_call(submit(self.manager, self.organisation, programme), self.call)
+        self.application = in_call(submit(applicant, self.organisation, programme), self.call)
 
-    def do(self, what: str, who: User, other: User, role: str) -> None:  # noqa: C901  a table of steps
-        decision = Decision.objects.filter(state="proposed").first()
-        application = Application.objects.select_related("organisation", "programme").get()
-        review = Assignment.objects.filter(reviewer=who).select_related("application__call").first()
+    def do(self, what: str, who: User, other: User, role: str) -> None:
+        application = Application.objects.select_related("organisation", "programme", "call").get()
+        if what in ("grant", "revoke", "join", "manage", "leave", "join_project", "leave_project"):
+            self.become(what, who, role)
+        elif what in ("declare", "name", "lift"):
+            self.be_bound(what, who)
+        elif what in ("propose", "confirm", "reject"):
+            self.decide(what, who, application)
+        else:
+            self.handle(what, who, other, application)
+
+    def become(self, what: str, who: User, role: str) -> None:
         match what:
             case "grant":
                 centre_role_grant(user=who, role=role)
@@ -74,13 +91,39 @@ class World:
                 centre_role_revoke(user=who, role=role)
             case "join":
                 factories.member(who, self.organisation)
-            case "leave":
-                Membership.objects.filter(user=who).delete()
-                ProjectMembership.objects.filter(user=who).delete()
+            case "manage":
+                factories.member(who, self.organisation, Membership.Role.MANAGER)
             case "join_project":
                 factories.project_member(who, self.project)
-            case "declare":
-                conflict_declare(person=who, organisation=self.organisation, reason="x", declared_by=who)
+            case "leave_project":
+                for row in ProjectMembership.objects.filter(user=who):
+                    project_member_remove(project=self.project, user=who, role=row.role)
+            case "leave":
+                for member in Membership.objects.filter(user=who):
+                    membership_remove(organisation=self.organisation, user=who, role=member.role)
+
+    def be_bound(self, what: str, who: User) -> None:
+        if what == "lift":
+            for conflict in Conflict.objects.filter(person=who):
+                conflict_lift(conflict=conflict, actor=self.root)
+        else:
+            by = who if what == "declare" else self.manager
+            conflict_declare(person=who, organisation=self.organisation, reason="x", declared_by=by)
+
+    def decide(self, what: str, who: User, application: Application) -> None:
+        decision = Decision.objects.filter(state="proposed").first()
+        if what == "propose":
+            decision_propose(
+                person=who, application=application, outcome="award", awarded_gpu_hours=1, cluster="local", reason="x"
+            )
+        elif decision is not None and what == "confirm":
+            decision_confirm(person=who, decision=decision)
+        elif decision is not None:
+            decision_reject(person=who, decision=decision, reason="x")
+
+    def handle(self, what: str, who: User, other: User, application: Application) -> None:
+        review = Assignment.objects.filter(reviewer=who).select_related("application__call").last()
+        match what:
             case "add":
                 reviewer_add(person=self.root, call=self.call, reviewer=who)
             case "assign":
@@ -89,23 +132,23 @@ class World:
                 assign_by_expertise(person=self.root, call=self.call)
             case "review" if review:
                 reviewed(review)
-            case "propose":
-                decision_propose(
-                    person=who,
-                    application=application,
-                    outcome="award",
-                    awarded_gpu_hours=1,
-                    cluster="local",
-                    reason="x",
-                )
-            case "confirm" if decision:
-                decision_confirm(person=who, decision=decision)
-            case "reject" if decision:
-                decision_reject(person=who, decision=decision, reason="x")
+            case "return":
+                application_return(person=who, application=application, comments={}, reason="x")
+            case "submit":
+                answers_save(person=who, application=application, texts=complete_texts())
+                draft_submit(person=who, application=application)
             case "withdraw":
                 application_withdraw(person=who, application=application)
 
     def check(self) -> None:
+        self.check_parts()
+        application = Application.objects.get()
+        for person in self.people:
+            if has_conflict(person, self.organisation):
+                self.check_no_sight(person, application)
+
+    def check_parts(self) -> None:
+        """Every trace that a part leaves says the same one part of a person, for ever."""
         application = Application.objects.get()
         parts: dict[int, set[str]] = {application.applicant_id: {"applicant"}}
         for row in Assignment.objects.all():
@@ -115,30 +158,43 @@ class World:
         for approval in Approval.objects.filter(proposal__kind="award"):
             parts.setdefault(approval.approver_id, set()).add("approver")
         assert all(len(played) == 1 for played in parts.values()), parts
-        assert {row.person_id: {row.part} for row in Part.objects.all()} == parts
-        for person in self.people:
-            bound = (
-                Membership.objects.filter(user=person).exists()
-                or ProjectMembership.objects.filter(user=person).exists()
-                or Conflict.objects.filter(person=person).exists()
-            )
-            if bound:
-                assert not Application.objects.filter(reviewed_by(person)).exists()
-                assert not Assignment.objects.filter(reviewer=person).exclude(state="ended").exists()
-                if person.centre_roles.filter(role="reviewer").exists():
-                    assert not reviews_of(person).exists()
+        known: dict[int, set[str]] = {}
+        for part in Part.objects.all():
+            known.setdefault(part.person_id, set()).add(part.part)
+        assert all(len(played) == 1 for played in known.values()), known
+        assert all(known[person] == played for person, played in parts.items())
+
+    def check_no_sight(self, person: User, application: Application) -> None:
+        """By reviewing, nothing; what else the person is may show it: the centre's roles, its own organisation."""
+        assert not Application.objects.filter(reviewed_by(person)).exists()
+        assert not Assignment.objects.filter(reviewer=person).exclude(state="ended").exists()
+        roles = set(CentreRole.objects.filter(user=person).values_list("role", flat=True))
+        if "reviewer" in roles:
+            assert not reviews_of(person).exists()
+        if roles <= {"reviewer"} and not Membership.objects.filter(user=person, role="manager").exists():
+            assert not applications_visible(person).exists()
+            with pytest.raises(Http404):
+                application_get(person, application.pk)
+            with pytest.raises(Http404):
+                attachment_get(person, application.pk, 1)
 
 
 @pytest.mark.django_db
-@given(st.lists(step, min_size=3, max_size=25))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(step, min_size=5, max_size=30))
+@settings(
+    max_examples=500 if SOAK else 60,
+    derandomize=not SOAK,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 def test_one_part_a_person_and_no_sight_for_the_bound(steps: list[tuple[str, int, int, str]]) -> None:
     with transaction.atomic():
         world = World()
-        for person, role in zip(world.people, ("operator", "operator", "approver", "reviewer"), strict=True):
+        for person, role in zip(world.people[:4], ("operator", "operator", "approver", "reviewer"), strict=True):
             centre_role_grant(user=person, role=role)
+        reviewer_add(person=world.root, call=world.call, reviewer=world.people[3])
         for what, who, other, role in steps:
-            with suppress(ApplicationError, ProposalError), transaction.atomic():
+            with suppress(ApplicationError, ProposalError, PeopleError), transaction.atomic():
                 world.do(what, world.people[who], world.people[other], role)
             world.check()
         transaction.set_rollback(True)
