@@ -13,6 +13,7 @@ from quotas.allocations.errors import QuotaError
 from quotas.allocations.models import Allocation, ChangeRequest, Refund, Voucher
 from quotas.allocations.selectors import allocation_balances
 from quotas.allocations.services import changes, proposed
+from quotas.allocations.services.exchange import exchange_sources, exchanged
 from quotas.allocations.services.money import price_of_voucher
 from quotas.programmes.errors import ProgrammeError
 from quotas.proposals import kinds
@@ -105,7 +106,9 @@ def _change(proposal: Proposal) -> list[Fact]:
         return [*facts, (_("Added"), _hours(amount, voucher.gpu_type)), *_worth(voucher, amount)]
     facts.append((_("Given back"), _hours(amount, voucher.gpu_type)))
     try:
-        other = _hours(changes.exchanged(voucher, request.gpu_type, amount), request.gpu_type)
+        other = _hours(exchanged(voucher, request.gpu_type, amount), request.gpu_type)
+        if proposal.state == Proposal.State.WAITING and (source := exchange_sources(voucher, amount).allocation):
+            facts.append(_allocation_facts(_("Withdrawn first from"), source))
     except (QuotaError, ProgrammeError) as error:
         other = str(error)
     return [*facts, (_("A new voucher instead, at today's ratio of the tariffs"), other)]

@@ -181,6 +181,7 @@ class ChangeRequest(models.Model):
 
     class State(models.TextChoices):
         WAITING = "waiting", _("Waits for an operator")
+        APPROVED = "approved", _("Approved, on its way")  # an exchange whose GPU-seconds are being withdrawn
         APPLIED = "applied", _("Applied")
         DECLINED = "declined", _("Declined")
         WITHDRAWN = "withdrawn", _("Withdrawn")

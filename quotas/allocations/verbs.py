@@ -24,6 +24,7 @@ from quotas.allocations.services import (
     voucher_return,
     withdrawal_request,
 )
+from quotas.allocations.services.exchange import exchange_sources, exchanged
 from quotas.allocations.services.money import price_of_voucher
 from quotas.units import gpu_hours_text, vnd_text
 
@@ -152,7 +153,8 @@ def _change_effect(voucher: Voucher, given: Cleaned) -> list[str]:
         text = _("At the voucher's tariff it costs %(vnd)s VND, of which the organisation owes %(own)s VND.")
         lines.append(text % {"vnd": vnd_text(state + own), "own": vnd_text(own)})
     if kind == ChangeRequest.Kind.GPU_TYPE and amount and given["gpu_type"]:
-        other = changes.exchanged(voucher, given["gpu_type"], amount)
+        other = exchanged(voucher, given["gpu_type"], amount)
+        sources = exchange_sources(voucher, amount)
         text = _(
             "At today's ratio of the tariffs %(before)s become %(after)s %(gpu_type)s GPU-hours, in a new voucher."
         )
@@ -164,7 +166,10 @@ def _change_effect(voucher: Voucher, given: Cleaned) -> list[str]:
                 "gpu_type": given["gpu_type"].upper(),
             }
         )
-        lines.append(_("Only what no project has can be exchanged: take it back from the projects first."))
+        if sources.allocation is not None:
+            text = _("%(source)s has %(hours)s less: they are exchanged once its limit in Slurm was lowered.")
+            hours = hours_text(sources.from_allocation, voucher)
+            lines.append(text % {"source": sources.allocation.project, "hours": hours})
     return lines
 
 

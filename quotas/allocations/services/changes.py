@@ -12,20 +12,30 @@ from portal.clock import centre_date, now
 from portal.people.models import User
 from portal.people.rules import is_operator
 from quotas.actors import actor_key
-from quotas.allocations.errors import BalanceTooSmall, Invalid, MoneyTooSmall, PoolTooSmall, VoucherEnded, WrongState
-from quotas.allocations.models import Allocation, ChangeRequest, Voucher
-from quotas.allocations.services.awards import voucher_award
-from quotas.allocations.services.endings import voucher_return
-from quotas.allocations.services.money import award_money_entries, budget_account_id, price_of_voucher
+from quotas.allocations.errors import Invalid, MoneyTooSmall, PoolTooSmall, VoucherEnded, WrongState
+from quotas.allocations.models import Allocation, ChangeRequest, Voucher, Withdrawal
+from quotas.allocations.services.awards import award_check_room
+from quotas.allocations.services.exchange import (
+    exchange_book,
+    exchange_lock,
+    exchange_sources,
+    exchanged,
+    request_close,
+)
+from quotas.allocations.services.money import (
+    approvals_of,
+    award_money_entries,
+    budget_account_id,
+    price_of_voucher,
+)
 from quotas.allocations.services.progress import check_text
 from quotas.allocations.services.tranches import only_active
 from quotas.allocations.services.voices import centre_decides, managers_tell
+from quotas.allocations.services.withdrawals import withdrawal_request
 from quotas.ledger.errors import InsufficientBalance
 from quotas.ledger.selectors import balances
 from quotas.ledger.services import Entry, transfers_book
 from quotas.programmes.models import ProgrammePool
-from quotas.programmes.selectors import tariff_on
-from quotas.programmes.terms import approvals_needed
 from quotas.proposals.models import Proposal
 from quotas.proposals.services import proposal_make
 
@@ -44,7 +54,8 @@ def change_request(
 ) -> ChangeRequest:
     """Asks for a change of a voucher. Whether the person may do so is decided by who fetched the voucher.
 
-    Raises VoucherEnded; Invalid with the field that is wrong; TariffMissing of programmes.
+    Raises VoucherEnded; Invalid with the field that is wrong; BalanceTooSmall of an exchange; TariffMissing of
+    programmes.
     """
     check_text(reason, field="reason", most=4_000)
     today = centre_date(now())
@@ -63,6 +74,7 @@ def change_request(
         wanted["amount_gpu_seconds"] = amount_gpu_seconds
     if kind == Kind.GPU_TYPE:
         exchanged(voucher, gpu_type, amount_gpu_seconds or 0)
+        exchange_sources(voucher, amount_gpu_seconds or 0)
         wanted["gpu_type"] = gpu_type
     try:
         with transaction.atomic(), acting(person, f"change_request: {kind}"):
@@ -73,25 +85,10 @@ def change_request(
         raise Invalid(_("A request of this kind is open already."), field="kind") from error
 
 
-def exchanged(voucher: Voucher, gpu_type: str, amount_gpu_seconds: int) -> int:
-    """What GPU-seconds of the voucher are in another GPU type, rounded down: at the ratio of the voucher's tariff to
-    today's tariff of that type, so that the exchange costs nobody anything. Raises Invalid, TariffMissing."""
-    known = ProgrammePool.objects.filter(programme=voucher.programme_id, gpu_type=gpu_type)
-    if gpu_type == voucher.gpu_type or not known.exists():
-        raise Invalid(_("Choose another GPU type that the programme has."), field="gpu_type")
-    if not voucher.has_money:
-        raise Invalid(_("This voucher has no tariff, so there is no ratio to exchange at."), field="gpu_type")
-    price = price_of_voucher(voucher).tariff_vnd_per_gpu_hour
-    other = amount_gpu_seconds * price // tariff_on(gpu_type, centre_date(now())).vnd_per_gpu_hour
-    if other <= 0:
-        raise Invalid(_("This is too little to be exchanged."), field="gpu_hours")
-    return other
-
-
 def change_withdraw(*, request_id: int, person: User) -> None:
     """The organisation takes its request back. Raises WrongState."""
     with transaction.atomic(), acting(person, "change_withdraw"):
-        _close(_lock(request_id), State.WITHDRAWN)
+        request_close(_lock(request_id), State.WITHDRAWN)
 
 
 def change_decline(*, request_id: int, answer: str, person: User) -> None:
@@ -101,7 +98,7 @@ def change_decline(*, request_id: int, answer: str, person: User) -> None:
         request = _lock(request_id)
         centre_decides(person, request.voucher.organisation, is_operator)
         request.answer = answer.strip()
-        _close(request, State.DECLINED)
+        request_close(request, State.DECLINED)
         managers_tell(request.voucher, "change_closed", key=f"change:{request.pk}", change=request.pk)
 
 
@@ -111,7 +108,6 @@ def change_propose(*, request_id: int, reason: str, person: User) -> Proposal:
     with transaction.atomic():
         request = _lock(request_id)
         voucher, amount = request.voucher, request.amount_gpu_seconds or 0
-        worth_vnd = price_of_voucher(voucher).vnd(amount) if voucher.has_money else 0
         request.proposal = proposal_make(
             kind="voucher_change",
             facts={
@@ -125,7 +121,7 @@ def change_propose(*, request_id: int, reason: str, person: User) -> Proposal:
             reason=reason,
             person=person,
             organisation=voucher.organisation,
-            approvals_needed=approvals_needed(voucher.programme, worth_vnd),
+            approvals_needed=approvals_of(voucher, amount),
         )
         request.save(update_fields=["proposal"])
     return request.proposal
@@ -143,9 +139,11 @@ def change_carry_out(proposal: Proposal) -> None:
     elif request.kind == Kind.LONGER:
         assert request.ends_on is not None
         _longer(voucher, request.ends_on)
-    else:
-        _exchange(voucher, request, proposal)
-    _close(request, State.APPLIED)
+    elif not _exchange(request, proposal):
+        request.state = State.APPROVED
+        request.save(update_fields=["state"])
+        return
+    request_close(request, State.APPLIED)
     managers_tell(voucher, "change_closed", key=f"change:{request.pk}", change=request.pk)
 
 
@@ -185,35 +183,31 @@ def _longer(voucher: Voucher, ends_on: date) -> None:
     voucher.save(update_fields=["ends_on"])
 
 
-def _exchange(voucher: Voucher, request: ChangeRequest, proposal: Proposal) -> None:
-    """Gives GPU-seconds back with their money and awards their worth in the other type: a voucher has one type."""
-    amount = request.amount_gpu_seconds or 0
-    other = exchanged(voucher, request.gpu_type, amount)
-    free = balances([voucher.account_id])[voucher.account_id].free
-    if free < amount:
-        raise BalanceTooSmall(free_gpu_seconds=free, needed_gpu_seconds=amount)
-    person = proposal.decided_by
-    voucher_return(
-        voucher_id=voucher.pk,
+def _exchange(request: ChangeRequest, proposal: Proposal) -> bool:
+    """Exchanges what no project has at once: True. Else it is withdrawn from its project first, and exchanged when the
+    limit in Slurm was lowered (`exchange_finish`)."""
+    voucher, amount, person = request.voucher, request.amount_gpu_seconds or 0, proposal.decided_by
+    open_ = voucher.allocations.filter(state=Allocation.State.ACTIVE).order_by("pk")
+    exchange_lock(request, *[row.account_id for row in open_.select_for_update(no_key=True)])
+    sources = exchange_sources(voucher, amount)
+    if sources.allocation is None:
+        exchange_book(request, like=voucher.allocations.latest("pk"))
+        return True
+    allocation, other = sources.allocation, exchanged(voucher, request.gpu_type, amount)
+    award_check_room(programme=voucher.programme, gpu_type=request.gpu_type, amount_gpu_seconds=other)
+    if sources.unallocated:  # so that nobody else gets it meanwhile
+        entry = _direct(voucher.account_id, allocation.account_id, sources.unallocated, f"change {request.pk}")
+        transfers_book(entries=[entry], booked_at=now(), actor=actor_key(person))
+    withdrawal_request(
+        allocation_id=allocation.pk,
+        kind=Withdrawal.Kind.RETURN,
         amount_gpu_seconds=amount,
         reason=f"exchanged for {request.gpu_type}",
+        event_at=now(),
         actor=person,
-        batch=proposal.pk,
+        withdrawal_id=proposal.pk,
     )
-    last = voucher.allocations.select_related("project").latest("pk")
-    voucher_award(
-        organisation=voucher.organisation,
-        project=last.project,
-        programme=voucher.programme,
-        gpu_type=request.gpu_type,
-        amount_gpu_seconds=other,
-        cluster=last.cluster,
-        starts_on=centre_date(now()),
-        ends_on=voucher.ends_on,
-        actor=person,
-        commitments=voucher.commitments,
-        changed_from=voucher,
-    )
+    return False
 
 
 def _lock(request_id: int, *, proposal: Proposal | None = None) -> ChangeRequest:
@@ -229,11 +223,6 @@ def _lock(request_id: int, *, proposal: Proposal | None = None) -> ChangeRequest
     if other is not None and other.state == Proposal.State.WAITING and other != proposal:
         raise WrongState(other.get_state_display())
     return request
-
-
-def _close(request: ChangeRequest, state: str) -> None:
-    request.state, request.closed_at = state, now()
-    request.save(update_fields=["state", "closed_at", "answer"])
 
 
 def _direct(debit: int, credit: int, amount: int, reason: str) -> Entry:

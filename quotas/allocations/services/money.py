@@ -21,7 +21,7 @@ from quotas.ledger.services import Entry, account_create, accounts_lock
 from quotas.money import shares_split, steps_vnd, vnd_of
 from quotas.programmes.models import Programme, ProgrammeBudget
 from quotas.programmes.selectors import tariff_on
-from quotas.programmes.terms import share_of
+from quotas.programmes.terms import approvals_needed, share_of
 from quotas.units import VND
 
 
@@ -59,6 +59,12 @@ def price_of_voucher(voucher: Voucher) -> Price:
     assert voucher.tariff_vnd_per_gpu_hour is not None
     assert voucher.state_basis_points is not None
     return Price(voucher.tariff_vnd_per_gpu_hour, voucher.state_basis_points)
+
+
+def approvals_of(voucher: Voucher, gpu_seconds: int) -> int:
+    """How many people beside the proposer decide on a part of a voucher, by its worth."""
+    worth_vnd = price_of_voucher(voucher).vnd(gpu_seconds) if voucher.has_money else 0
+    return approvals_needed(voucher.programme, worth_vnd)
 
 
 def money_fields(price: Price | None, amount_gpu_seconds: int, owner: str) -> dict[str, object]:

@@ -13,11 +13,10 @@ from quotas.allocations.models import Allocation, Refund, Voucher, Withdrawal
 from quotas.allocations.selectors import allocation_balances
 from quotas.allocations.services.corrections import refund_book, refund_left, refund_take_back
 from quotas.allocations.services.endings import voucher_clawback
-from quotas.allocations.services.money import price_of_voucher
+from quotas.allocations.services.money import approvals_of
 from quotas.allocations.services.withdrawals import withdrawal_request
 from quotas.ledger.models import Transfer
 from quotas.money import WHOLE_BASIS_POINTS
-from quotas.programmes.terms import approvals_needed
 from quotas.proposals.models import Proposal
 from quotas.proposals.services import proposal_make
 
@@ -135,14 +134,13 @@ def clawback_estimate_gpu_seconds(voucher: Voucher, basis_points: int) -> int:
 def _propose(
     kind: str, voucher: Voucher, facts: Mapping[str, object], amount_gpu_seconds: int, reason: str, person: Actor
 ) -> Proposal:
-    worth_vnd = price_of_voucher(voucher).vnd(amount_gpu_seconds) if voucher.has_money else 0
     return proposal_make(
         kind=kind,
         facts={**facts, "number": voucher.number, "gpu_type": voucher.gpu_type},
         reason=reason,
         person=person,
         organisation=voucher.organisation,
-        approvals_needed=approvals_needed(voucher.programme, worth_vnd),
+        approvals_needed=approvals_of(voucher, amount_gpu_seconds),
     )
 
 

@@ -14,6 +14,7 @@ from portal.clock import now
 from quotas.actors import Actor, actor_key
 from quotas.allocations.errors import BalanceTooSmall, ProjectOfAnotherOrganisation, WrongState
 from quotas.allocations.models import Allocation, Withdrawal
+from quotas.allocations.services.exchange import exchange_fail, exchange_finish, exchange_lock, exchange_of
 from quotas.allocations.services.follow import REASON_LENGTH, withdrawal_take, withdrawals_follow
 from quotas.allocations.services.locks import allocation_accounts_lock, allocation_lock
 from quotas.allocations.services.money import money_lock, unspent_back_entries
@@ -93,6 +94,9 @@ def withdrawal_confirm(*, withdrawal_id: UUID, event_at: datetime, actor: Actor)
         if row.state != State.REQUESTED:
             raise WrongState(row.get_state_display())
         voucher, entries = row.allocation.voucher, [_post(row, event_at)]
+        exchange = exchange_of(row)
+        if exchange is not None:
+            exchange_lock(exchange, row.allocation.account_id)
         onward = _onward_account(row)
         if onward == row.allocation.expired_account_id:
             money_lock(voucher, account_ids=[row.allocation.account_id, onward])
@@ -118,6 +122,8 @@ def withdrawal_confirm(*, withdrawal_id: UUID, event_at: datetime, actor: Actor)
         row.save(update_fields=["state", "resolved_at"])
         if row.target is not None:  # it may have ended since the move was asked for
             withdrawals_follow(account_ids=[row.target.account_id], event_at=event_at, actor=actor)
+        if exchange is not None:
+            exchange_finish(exchange, row)
     return True
 
 
@@ -138,6 +144,8 @@ def withdrawal_cancel(*, withdrawal_id: UUID, reason: str, event_at: datetime, a
             transfers_book(entries=[void], booked_at=now(), actor=actor_key(actor), batch=row.pk)
         row.state, row.resolved_at = State.CANCELLED, now()
         row.save(update_fields=["state", "resolved_at"])
+        if (exchange := exchange_of(row)) is not None:
+            exchange_fail(exchange, reason)
         # If the allocation has ended in the meantime, what is given back here leaves it on that ground.
         withdrawals_follow(account_ids=[row.allocation.account_id], event_at=event_at, actor=actor)
 

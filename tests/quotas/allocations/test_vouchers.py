@@ -4,8 +4,6 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from django.conf import settings
-from django.core import mail
 from django.test import Client
 from django.urls import reverse
 
@@ -24,7 +22,7 @@ from quotas.allocations.models import (
     Voucher,
     Withdrawal,
 )
-from quotas.allocations.services import allocation_create, ended_expire, proposed, withdrawal_confirm
+from quotas.allocations.services import allocation_create, ended_expire, proposed
 from quotas.allocations.services.progress import tranche_decide
 from quotas.allocations.services.warnings import warnings_write
 from quotas.allocations.tasks import vouchers_follow
@@ -33,11 +31,11 @@ from quotas.ledger.verification import ledger_findings
 from quotas.programmes.terms import Terms
 from quotas.proposals.errors import CannotBeCarriedOut, ConflictOfInterest, SamePerson
 from quotas.proposals.models import Proposal
-from quotas.proposals.services import proposal_approve
 from tests import factories
 from tests.counting import QUERIES_MOST, queries_of
 from tests.quotas import makers
-from tests.quotas.makers import HOUR, NOON, charge
+from tests.quotas.allocations.asking import approved, asked, confirm_all, done, english, mails_to, text
+from tests.quotas.makers import HOUR, charge
 
 pytestmark = pytest.mark.django_db
 
@@ -60,41 +58,6 @@ def manager(client_of: Any, organisation_manager: User) -> Client:
 @pytest.fixture
 def centre(client_of: Any, operator: User) -> Client:
     return english(client_of(operator))
-
-
-def english(client: Client) -> Client:
-    client.cookies[settings.LANGUAGE_COOKIE_NAME] = "en"
-    return client
-
-
-def text(response: Any) -> str:
-    return " ".join(response.content.decode().split())
-
-
-def asked(client: Client, voucher: Voucher, name: str, **given: object) -> str:
-    """What the page says will happen."""
-    response = client.post(reverse("vouchers:verb", args=[voucher.number, name]), given)
-    assert response.status_code == 200, text(response)
-    return text(response)
-
-
-def done(client: Client, voucher: Voucher, name: str, **given: object) -> None:
-    response = client.post(reverse("vouchers:verb", args=[voucher.number, name]), {**given, "confirmed": "1"})
-    assert response.status_code == 302, text(response)
-
-
-def confirm_all() -> None:
-    for row in Withdrawal.objects.filter(state="requested"):
-        withdrawal_confirm(withdrawal_id=row.pk, event_at=NOON, actor="test")
-
-
-def mails_to(person: User) -> list[str]:
-    return [one.subject for one in mail.outbox if one.to == [person.email]]
-
-
-def approved(person: User) -> None:
-    for proposal in Proposal.objects.filter(state="waiting"):
-        proposal_approve(proposal=proposal, person=person)
 
 
 def test_the_page_says_hours_money_shares_tranches_and_how_long_it_lasts(
@@ -225,22 +188,6 @@ def test_a_later_end_moves_the_allocations_that_end_with_it(
     done(centre, voucher, "propose-change", change=ChangeRequest.objects.get().pk, reason="được")
     approved(approver)
     assert Voucher.objects.get().ends_on == Allocation.objects.get().ends_on == date(2099, 3, 1)
-
-
-def test_another_type_is_awarded_at_the_ratio_of_the_tariffs(
-    manager: Client, centre: Client, voucher: Voucher, allocation: Allocation, approver: User
-) -> None:
-    makers.tariff("h200", 90_000)
-    done(manager, voucher, "take-back", source=allocation.pk, gpu_hours="30", reason="x")
-    confirm_all()
-    said = asked(manager, voucher, "change", kind="gpu_type", gpu_type="h200", gpu_hours="30", reason="bộ nhớ")
-    assert "30 H100 GPU-hours become 20 H200 GPU-hours" in said
-    done(manager, voucher, "change", kind="gpu_type", gpu_type="h200", gpu_hours="30", reason="bộ nhớ")
-    done(centre, voucher, "propose-change", change=ChangeRequest.objects.get().pk, reason="được")
-    approved(approver)
-    made = Voucher.objects.get(gpu_type="h200")
-    assert (made.face_gpu_seconds, made.face_vnd, made.changed_from) == (20 * HOUR, 30 * 60_000, voucher)
-    assert balances([voucher.money_account_id or 0])[voucher.money_account_id or 0].posted == 30 * 60_000
 
 
 def test_a_change_that_nobody_can_pay_is_not_carried_out(

@@ -6,6 +6,7 @@ from unittest.mock import patch
 import pytest
 
 from portal.clock import now
+from quotas.allocations.models import Allocation
 from quotas.allocations.selectors import allocation_balances, withdrawals_requested
 from quotas.allocations.services import (
     allocation_adopt,
@@ -13,6 +14,7 @@ from quotas.allocations.services import (
     allocation_suspend,
     withdrawal_request,
 )
+from quotas.allocations.services.changes import change_propose, change_request
 from scheduler.accounts.models import LimitReading
 from scheduler.clusters.adapters.protocol import ClusterError
 from tests.quotas import makers
@@ -77,6 +79,36 @@ def test_a_withdrawal_is_confirmed_only_after_slurmctld_holds_the_lower_limit(si
     assert (row.state, site.minutes(allocation)) == ("confirmed", 60)
     assert withdrawals_requested("local") == []
     assert allocation_balances([allocation.pk])[allocation.pk].remaining == 3_600
+    assert site.changes() == []
+
+
+def test_another_gpu_type_is_given_only_after_slurmctld_holds_the_lower_limit_of_the_first(site: Site) -> None:
+    voucher = makers.voucher_with_money(site.project)
+    makers.tariff("h200", 90_000)
+    allocation, person = voucher.allocations.get(), makers.decider("a")
+    site.cycle()
+    request = change_request(
+        voucher=voucher,
+        kind="gpu_type",
+        reason="memory",
+        person=person,
+        amount_gpu_seconds=30 * makers.HOUR,
+        gpu_type="h200",
+    )
+    makers.approved(change_propose(request_id=request.pk, reason="x", person=person))
+
+    def refuse(self, **fields: object) -> None:
+        raise ClusterError("refused for the test")
+
+    with patch.object(type(site.adapter), "qos_modify", refuse):
+        assert site.cycle().withdrawals_confirmed == 0
+    request.refresh_from_db()
+    assert (request.state, site.minutes(allocation)) == ("approved", 60 * 60)
+    assert site.cycle().withdrawals_confirmed == 1
+    request.refresh_from_db()
+    assert (request.state, site.minutes(allocation)) == ("applied", 30 * 60)
+    assert site.cycle().left.changes == []
+    assert site.minutes(Allocation.objects.get(gpu_type="h200")) == 20 * 60
     assert site.changes() == []
 
 
