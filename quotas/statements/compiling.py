@@ -17,7 +17,6 @@ from quotas.statements.books import (
 )
 from quotas.statements.figures import Content, figures_of
 from quotas.statements.models import Period
-from quotas.statements.money import voucher_number
 from quotas.statements.months import Month
 
 SCHEMA = 1  # of the content; raised when its form changes, never for a statement that was issued
@@ -98,15 +97,15 @@ def _facts(compiled: Compiled, names: Mapping[str, str]) -> Content:
 
 def _voucher_facts(accounts: Accounts, numbers: set[str]) -> Content:
     return {
-        voucher_number(row): {
+        row.number: {
             "programme": row.programme.name,
             "starts_on": row.starts_on.isoformat(),
             "ends_on": row.ends_on.isoformat(),
             "face_gpu_seconds": row.face_gpu_seconds,
-            "face_vnd": getattr(row, "face_vnd", None),
+            "face_vnd": row.face_vnd,
         }
         for row in accounts.vouchers
-        if voucher_number(row) in numbers
+        if row.number in numbers
     }
 
 

@@ -17,7 +17,7 @@ from quotas.allocations.services.charges import LEGS, leg_id
 from quotas.ledger.models import Account
 from quotas.statements.books import Accounts, Booked, Movement, Positions
 from quotas.statements.errors import DoesNotAddUp
-from quotas.statements.money import VoucherMoney, voucher_money, voucher_number
+from quotas.statements.money import VoucherMoney, voucher_money
 
 # In the order of a statement. `moved` is between projects and what no project has; its total is 0.
 MOVEMENTS = (
@@ -245,7 +245,7 @@ def _of_voucher(voucher: Voucher, accounts: Accounts, positions: Positions) -> C
     used = used_gpu_seconds(accounts, voucher.pk, positions.closing)
     money = voucher_money(voucher)
     return {
-        "number": voucher_number(voucher),
+        "number": voucher.number,
         "gpu_type": voucher.gpu_type,
         "opening": sum(positions.opening[pk] for pk in own),
         "used_before": used_before,
@@ -260,8 +260,8 @@ def _voucher_money(money: VoucherMoney, positions: Positions) -> Content:
     through = positions.closing[money.earned_account]
     earned_state = money.state_part_vnd(through) - money.state_part_vnd(before)
     return {
-        "tariff_vnd_per_gpu_hour": money.tariff_vnd_per_gpu_hour,
-        "state_basis_points": money.state_basis_points,
+        "tariff_vnd_per_gpu_hour": money.price.tariff_vnd_per_gpu_hour,
+        "state_basis_points": money.price.state_basis_points,
         "opening": positions.opening[money.money_account],
         **dict.fromkeys(MONEY_MOVEMENTS, 0),
         "closing": positions.closing[money.money_account],

@@ -8,6 +8,7 @@ import time_machine
 from portal.people.models import Project
 from quotas.allocations.models import Allocation
 from quotas.programmes.models import Programme
+from quotas.programmes.terms import Terms
 from tests.quotas import makers
 
 HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -19,14 +20,21 @@ def at(year: int, month: int, day: int, hour: int = 12, minute: int = 0, second:
     return time_machine.travel(datetime(year, month, day, hour, minute, second, tzinfo=HANOI), tick=False)
 
 
+BUDGET_VND = 1_000_000_000
+TARIFF_VND, STATE = 33_333, 3_333  # an hour of H100, and the state's basis points of it: nothing divides evenly
+
+
 @pytest.fixture
 def programme(db: None) -> Programme:
+    """1,000 H100-hours, 100 H200-hours and their money."""
     with at(2026, 9, 1):
-        return makers.programme(h200_hours=100)
+        makers.tariff("h100", TARIFF_VND)
+        makers.tariff("h200", 2 * TARIFF_VND + 1)
+        return makers.programme(h200_hours=100, vnd=BUDGET_VND, terms=Terms(shares={**makers.SHARES, "startup": STATE}))
 
 
 @pytest.fixture
 def allocation(project: Project, programme: Programme) -> Allocation:
-    """100 H100-hours for Sao Mai AI's project, awarded in October 2026."""
+    """100 H100-hours and 3,333,300 VND for Sao Mai AI's project, awarded in October 2026."""
     with at(2026, 10, 5):
         return makers.award(project, programme)

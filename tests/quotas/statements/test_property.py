@@ -10,7 +10,7 @@ from hypothesis.extra.django import TestCase
 
 from portal.people.models import Organisation, Project
 from quotas.allocations.errors import QuotaError
-from quotas.allocations.models import Allocation, Withdrawal
+from quotas.allocations.models import Allocation, Voucher, Withdrawal
 from quotas.allocations.selectors import allocation_balances
 from quotas.allocations.services import (
     allocation_close,
@@ -22,7 +22,7 @@ from quotas.allocations.services import (
     withdrawal_request,
 )
 from quotas.ledger.selectors import balances
-from quotas.statements.figures import MOVEMENTS
+from quotas.statements.figures import MONEY_MOVEMENTS, MOVEMENTS
 from quotas.statements.models import Statement
 from quotas.statements.months import Month
 from quotas.statements.services import last_month_issue, statements_verify
@@ -45,7 +45,9 @@ class Player:
     def __init__(self) -> None:
         self.organisation = factories.organisation("Sao Mai", "sao-mai", tax_code="0101234567")
         self.projects = [factories.project(f"P{n}", f"p{n}", of=self.organisation) for n in range(2)]
-        self.programme = makers.programme(h100_hours=1_000, h200_hours=1_000)
+        makers.tariff("h100", 33_333)
+        makers.tariff("h200", 77_777)
+        self.programme = makers.programme(h200_hours=1_000, vnd=10**12)
         self.allocations: list[Allocation] = []
         self.charges: list[tuple[int, str]] = []
         self.count = 0
@@ -120,6 +122,7 @@ class Statements(TestCase):
 
         assert verified.ok, verified.differences
         self.check_chain(player.organisation)
+        self.check_money(player.organisation)
 
     def check_chain(self, organisation: Organisation) -> None:
         before: dict[str, int] = {}
@@ -139,3 +142,19 @@ class Statements(TestCase):
         for voucher in {row.voucher for row in Allocation.objects.select_related("voucher")}:
             held[voucher.gpu_type] += balances([voucher.account_id])[voucher.account_id].posted
         assert {name: n for name, n in before.items() if n} == {name: n for name, n in held.items() if n}
+
+    def check_money(self, organisation: Organisation) -> None:
+        """The months follow on one another in VND too, and end where the ledger stands."""
+        vouchers = list(Voucher.objects.filter(organisation=organisation))
+        before = to_date = 0
+        for statement in Statement.objects.filter(organisation=organisation).order_by("sequence"):
+            money = statement.summary["money"]
+            assert money["opening"] == before
+            assert money["opening"] + sum(money[name] for name in MONEY_MOVEMENTS) == money["closing"]
+            assert money["earned_to_date"] == to_date - money["earned"]
+            assert money["other"] == 0
+            before, to_date = money["closing"], money["earned_to_date"]
+        accounts = [(voucher.money_account_id or 0, voucher.earned_account_id or 0) for voucher in vouchers]
+        known = balances([pk for pair in accounts for pk in pair])
+        assert before == sum(known[money].posted for money, _earned in accounts)
+        assert to_date == sum(known[earned].posted for _money, earned in accounts)
