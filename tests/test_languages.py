@@ -79,6 +79,17 @@ def test_every_text_has_a_vietnamese_translation(tmp_path: Path) -> None:
     assert not missing, f"{len(missing)} without a Vietnamese translation: {missing}"
 
 
+def test_a_text_is_said_in_one_way() -> None:
+    """Django takes the first app's words for a text wherever it stands: what means two things has a context."""
+    said: dict[str, dict[str, list[str]]] = {}
+    for compiled in sorted(ROOT.glob("**/locale/vi/LC_MESSAGES/django.mo")):
+        with compiled.open("rb") as file:
+            for key, text in by_message(file).items():
+                if key:
+                    said.setdefault(key, {}).setdefault(text, []).append(str(compiled.relative_to(ROOT).parents[3]))
+    assert {key: texts for key, texts in said.items() if len(texts) > 1} == {}
+
+
 def test_no_translation_is_marked_as_a_guess() -> None:
     guesses = [
         path.relative_to(ROOT)

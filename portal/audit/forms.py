@@ -2,6 +2,7 @@ from typing import Any, cast
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from portal.audit.selectors import Filters, tracked_models
 
@@ -16,7 +17,7 @@ def _day() -> forms.DateInput:
 
 
 class FilterForm(forms.Form):
-    model = forms.ChoiceField(label=_("What"), required=False)
+    model = forms.ChoiceField(label=pgettext_lazy("kind of record", "What"), required=False)
     number = forms.CharField(label=_("Number"), max_length=40, required=False)
     label = forms.ChoiceField(label=_("Action"), choices=LABELS, required=False)
     actor = forms.IntegerField(label=_("Person's number"), min_value=1, required=False)

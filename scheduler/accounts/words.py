@@ -15,7 +15,7 @@ MINUTE_S = 60
 SHOWN = 200  # actions on the page; the rest is counted
 
 KINDS: dict[str, str | Promise] = {
-    "account": gettext_lazy("Account"),
+    "account": gettext_lazy("Slurm account"),
     "qos": "QOS",
     "association": gettext_lazy("Member"),
 }

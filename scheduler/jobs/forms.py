@@ -4,7 +4,7 @@ from uuid import uuid4
 from django import forms
 from django.http import QueryDict
 from django.utils.formats import date_format
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from portal.people.models import User
@@ -40,7 +40,10 @@ class JobForm(forms.Form):
         label=_("GPUs per node"), min_value=-MOST, max_value=MOST, widget=forms.NumberInput(attrs={"min": 1})
     )
     nodes = forms.IntegerField(
-        label=_("Nodes"), min_value=-MOST, max_value=MOST, widget=forms.NumberInput(attrs={"min": 1})
+        label=pgettext_lazy("how many", "Nodes"),
+        min_value=-MOST,
+        max_value=MOST,
+        widget=forms.NumberInput(attrs={"min": 1}),
     )
     time_limit = forms.CharField(
         label=_("Time limit"),

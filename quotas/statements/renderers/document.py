@@ -10,6 +10,7 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from portal.people.models import Organisation
 from quotas.statements.figures import MOVEMENTS, Content
@@ -67,7 +68,10 @@ def document_of(content: Content, sha256: str) -> Document:
         (_("Organisation"), organisation["name"]),
         (_("Kind"), str(Organisation.Kind(organisation["kind"]).label)),
         (_("Tax code"), organisation["tax_code"]),
-        (_("Period"), _("%(month)s, days of %(zone)s") % {"month": month, "zone": period["time_zone"]}),
+        (
+            pgettext("of a statement", "Period"),
+            _("%(month)s, days of %(zone)s") % {"month": month, "zone": period["time_zone"]},
+        ),
         (_("Issued"), content["issued_at"][:10]),
         (_("Corrects"), content["corrects"]),
         (_("Reason of the correction"), content["correction_reason"]),
@@ -96,7 +100,7 @@ def month_text(month: str) -> str:
 
 def movement_labels() -> dict[str, str]:
     return {
-        "awarded": _("Awarded"),
+        "awarded": pgettext("movement on a statement", "Awarded"),
         "released": _("Tranches released"),
         "moved": _("Given to projects, moved"),
         "charged": _("Charged for jobs"),
@@ -218,7 +222,7 @@ def _people(part: Content, facts: Content) -> Table:
         title=_("Annex: %(type)s by person") % {"type": part["gpu_type"].upper()},
         columns=[
             Column(_("Project"), "text"),
-            Column(_("Account"), "text"),
+            Column(_("Unix account"), "text"),
             Column(_("Name"), "text"),
             Column(_("GPU-seconds"), "gpu_seconds"),
             Column(_("GPU-hours"), "gpu_hours"),
@@ -325,7 +329,7 @@ def _money_by_voucher(content: Content) -> Table:
 
 def flat_rows(document: Document) -> Iterable[list[Cell]]:
     """Every number on a line of its own, for CSV: table, GPU type, the row's texts and days, what, number, unit."""
-    yield [_("Table"), _("GPU type"), _("Row"), _("Figure"), _("Number"), _("Unit")]
+    yield [_("Table"), _("GPU type"), _("Row"), _("Figure"), _("Value"), _("Unit")]
     units = {"gpu_seconds": "GPU-s", "gpu_hours": "GPU-h", "vnd": "VND", "count": ""}
     for table in document.every_table:
         for row in table.rows:
