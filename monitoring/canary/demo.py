@@ -23,7 +23,8 @@ from scheduler.clusters.services import cluster_register
 PASSWORD_BYTES = 12
 
 # e-mail name, full name, centre roles, (organisation, role), takes a unix account
-PEOPLE = [
+Person = tuple[str, str, tuple[CentreRole.Role, ...], tuple[str, Membership.Role] | None, bool]
+PEOPLE: list[Person] = [
     ("mai", "Nguyễn Thị Mai", (), ("nom-ai", Membership.Role.MANAGER), True),
     ("long", "Trần Văn Long", (), ("nom-ai", Membership.Role.MEMBER), True),
     ("ha", "Phạm Thu Hà", (), ("sao-mai", Membership.Role.MANAGER), False),
@@ -32,6 +33,7 @@ PEOPLE = [
     ("quan", "Đỗ Anh Quân", (CentreRole.Role.OPERATOR, CentreRole.Role.APPROVER), None, False),
     ("chi", "Ngô Linh Chi", (CentreRole.Role.APPROVER,), None, False),
     ("thao", "Bùi Phương Thảo", (CentreRole.Role.REVIEWER,), None, False),
+    ("phuc", "Lý Hoàng Phúc", (CentreRole.Role.REVIEWER,), None, False),
     ("kiet", "Huỳnh Tuấn Kiệt", (CentreRole.Role.AUDITOR,), None, False),
     ("linh", "Đặng Mỹ Linh", (), None, False),
 ]
@@ -57,8 +59,12 @@ def demo_ensure() -> Demo:
         raise CanaryFailed("This site is not a demo (DEMO is off): the main job plays only on a demo stack.")
     with transaction.atomic():
         if not Programme.objects.filter(slug=PROGRAMME).exists():
+            _demo_create()
+        if missing := [row for row in PEOPLE if not User.objects.filter(email=_email(row[0])).exists()]:
+            made = _people_create(missing)
+            known = [one for one in demo_accounts() if one["email"] not in {new["email"] for new in made}]
             # Written before the commit: people whose passwords nobody knows would be worse than a file without people.
-            _file_write(_demo_create())
+            _file_write([*known, *made])
         programme, proposer, confirmer = Programme.objects.get(slug=PROGRAMME), _person("oanh"), _person("quan")
         programme_furnish(programme=programme, proposer=proposer, approver=confirmer)
     return Demo(
@@ -79,7 +85,7 @@ def _person(name: str) -> User:
     return User.objects.get(email=_email(name))
 
 
-def _demo_create() -> list[dict[str, str]]:
+def _demo_create() -> None:
     cluster_register(name=settings.CLUSTERS[0], title="Cụm máy mô phỏng (demo)")
     for slug, name, kind, tax_code in ORGANISATIONS:
         organisation_create(
@@ -90,10 +96,16 @@ def _demo_create() -> list[dict[str, str]]:
             verification=Organisation.Verification.VERIFIED,
             actor=ACTOR,
         )
+    programme_make()
+
+
+def _people_create(people: list[Person]) -> list[dict[str, str]]:
+    """Those who are not there yet: on a stack that an earlier version built, the ones that came with this one."""
     organisations = {organisation.slug: organisation for organisation in Organisation.objects.all()}
-    unix_accounts = iter(_unix_accounts())
+    taken = set(User.objects.values_list("unix_account", flat=True))
+    unix_accounts = iter([name for name in _unix_accounts() if name not in taken])
     accounts = []
-    for name, full_name, centre_roles, membership, takes_unix_account in PEOPLE:
+    for name, full_name, centre_roles, membership, takes_unix_account in people:
         password = secrets.token_urlsafe(PASSWORD_BYTES)
         unix_account = next(unix_accounts, None) if takes_unix_account else None
         user = user_create(
@@ -113,7 +125,6 @@ def _demo_create() -> list[dict[str, str]]:
                 "unix_account": unix_account or "",
             }
         )
-    programme_make()
     return accounts
 
 

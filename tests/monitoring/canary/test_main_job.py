@@ -79,6 +79,19 @@ def test_a_second_call_changes_nothing(demo_stack):
     assert seen() == before
 
 
+def test_who_came_with_a_later_version_joins_the_others(demo_stack, monkeypatch):
+    later = [row for row in PEOPLE if row[0] in ("phuc", "duc")]  # a reviewer, and one with a unix account
+    monkeypatch.setattr("monitoring.canary.demo.PEOPLE", [row for row in PEOPLE if row not in later])
+    demo_ensure()
+    before = demo_accounts()
+    monkeypatch.undo()
+    demo_ensure()
+    assert demo_accounts()[: len(before)] == before
+    new = {account["email"]: account for account in demo_accounts()[len(before) :]}
+    assert set(new) == {"phuc@demo.example", "duc@demo.example"}
+    assert new["duc@demo.example"]["unix_account"] not in ("", *(account["unix_account"] for account in before))
+
+
 def test_without_the_unix_accounts_it_says_who_makes_them(demo_stack):
     (demo_stack / "demo-unix-accounts.json").unlink()
     with pytest.raises(CanaryFailed, match="make run"):
