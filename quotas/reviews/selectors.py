@@ -4,7 +4,7 @@ A reviewer sees an application through an assignment, and only while no interest
 up in the fetch itself, so no order of changes leaves a way round it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.db.models import Count, Prefetch, Q, QuerySet
@@ -258,13 +258,18 @@ def matrix_places(call: Call) -> QuerySet[Application, int]:
     return rows.values_list("pk", flat=True).annotate(reviewer_count=counting).order_by("reviewer_count", "pk")
 
 
-def matrix_rows(pks: Iterable[int]) -> list[Application]:
-    """These applications, in this order, each with its reviews in `reviews`."""
+def matrix_rows(pks: Iterable[int], reviewers: Sequence[ReviewerRow]) -> list[Application]:
+    """These applications, in this order, each with its reviews in `reviews`, and in `to_ask` whom of the reviewers it
+    can still be given to: who never had it, or had it taken back by the centre.
+    """
     reviews = Assignment.objects.select_related("reviewer").order_by("pk")
     rows = Application.objects.select_related("organisation").prefetch_related(
         Prefetch("assignments", queryset=reviews, to_attr="reviews")
     )
     known = rows.in_bulk(list(pks))
+    for one in known.values():
+        had = {row.reviewer_id for row in one.reviews if row.end != Assignment.End.REMOVED}
+        one.to_ask = [row for row in reviewers if row.user.pk not in had]  # type: ignore[attr-defined]
     return [known[pk] for pk in pks]
 
 

@@ -4,7 +4,7 @@
 {{ review.matched|matched }} why the matching chose this reviewer
 {{ key|sector }} {{ key|product_group }}
 {{ proposal|tranche_texts }} the parts in which an award is given, one text each
-{% reviewer_options reviewers as options %}  a choice of them, written once for all rows of a page that offer it
+{% reviewer_options reviewers %} the options of a choice of them, much faster than a loop of the template
 """
 
 from collections.abc import Iterable

@@ -46,10 +46,11 @@ def matrix(request: PersonRequest, slug: str) -> HttpResponse:
     page = Paginator(selectors.matrix_places(call), ROWS_A_PAGE).get_page(request.GET.get("page"))
     reviewers = selectors.reviewers_of(call)
     may_arrange = is_operator(request.user)
+    rows = selectors.matrix_rows(list(page.object_list), reviewers)
     context = {
         "call": call,
         "page": page,
-        "rows": selectors.matrix_rows(list(page.object_list)),
+        "rows": rows,
         "reviewers": reviewers,
         "may_arrange": may_arrange,
         "form": ReviewerForm(call=call) if may_arrange else None,
@@ -62,10 +63,12 @@ def matrix(request: PersonRequest, slug: str) -> HttpResponse:
 def reviewer_add(request: PersonRequest, slug: str) -> HttpResponse:
     call = selectors.call_get_arranged(request.user, slug)
     form = ReviewerForm(request.POST, call=call)
-    if not done(
+    if done(
         form,
         lambda: services.reviewer_add(person=request.user, call=call, reviewer=form.cleaned_data["reviewer"]),
     ):
+        _say(request, _("%(person)s reviews for this call now."), form.cleaned_data["reviewer"])
+    else:
         messages.error(request, _("Choose a reviewer of the list."))
     return redirect("reviews:matrix", slug)
 
@@ -74,10 +77,13 @@ def reviewer_add(request: PersonRequest, slug: str) -> HttpResponse:
 @login_required
 def reviewer_leave(request: PersonRequest, slug: str, pk: int) -> HttpResponse:
     call = selectors.call_get_arranged(request.user, slug)
+    reviewer = get_object_or_404(User, pk=pk)
     try:
-        services.reviewer_leave(person=request.user, call=call, reviewer=get_object_or_404(User, pk=pk))
+        services.reviewer_leave(person=request.user, call=call, reviewer=reviewer)
     except ApplicationError as error:
         messages.error(request, str(error))
+    else:
+        _say(request, _("%(person)s reviews for this call no more."), reviewer)
     return redirect("reviews:matrix", slug)
 
 
@@ -111,7 +117,11 @@ def assign(request: PersonRequest, slug: str) -> HttpResponse:
     """One application to one reviewer, by hand."""
     call = selectors.call_get_arranged(request.user, slug)
     form = AssignForm(request.POST, call=call)
-    if not done(form, lambda: services.assignment_make(person=request.user, **form.cleaned_data)):
+    if done(form, lambda: services.assignment_make(person=request.user, **form.cleaned_data)):
+        _say(
+            request, _("%(person)s has the application to review, and is told by mail."), form.cleaned_data["reviewer"]
+        )
+    else:
         messages.error(request, " ".join(str(text) for errors in form.errors.values() for text in errors))
     return redirect("reviews:matrix", slug)
 
@@ -124,4 +134,10 @@ def unassign(request: PersonRequest, slug: str, pk: int) -> HttpResponse:
         services.assignment_remove(person=request.user, assignment=assignment)
     except ApplicationError as error:
         messages.error(request, str(error))
+    else:
+        _say(request, _("The review was taken back; %(person)s is told by mail."), assignment.reviewer)
     return redirect("reviews:matrix", slug)
+
+
+def _say(request: PersonRequest, text: str, person: User) -> None:
+    messages.success(request, text % {"person": person})
