@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from portal.people.rules import is_operator, reads_everything
+from portal.people.rules import is_operator, manages, reads_everything
 from portal.people.selectors import organisation_get, project_get
 from portal.web.requests import PersonRequest
 from quotas.allocations import selectors, services, trail
@@ -140,7 +140,7 @@ def _page(request: PersonRequest, allocation: Allocation, *, form: ReasonForm | 
         "balance": selectors.allocation_balances([allocation.pk])[allocation.pk],
         "withdrawals": selectors.open_withdrawals(allocation),
         "may_change": is_operator(request.user),
-        "sees_all": reads_everything(request.user),
+        "sees_voucher": reads_everything(request.user) or manages(request.user, allocation.project.organisation),
         "form": form or ReasonForm(),
     }
     return render(request, "allocations/detail.html", context, status=422 if form else 200)
