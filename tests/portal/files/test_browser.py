@@ -1,17 +1,15 @@
 """The upload in a real browser, with htmx and without any script; what it uploads is a PDF that it made itself."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from pytest_django.live_server_helper import LiveServer
 
 from portal.files.models import StoredFile
 from portal.people.models import User
+from tests.browsers import PHONE, WIDE, Desk, check
 from tests.portal.files.conftest import files_in
 from tests.portal.files.making import pdf
-from tests.portal.web.test_browser import check, log_in
 
 pytestmark = [
     pytest.mark.browser,
@@ -20,23 +18,15 @@ pytestmark = [
 ]
 
 
-WIDE, PHONE, NO_SCRIPTS = (True, "light", 1280), (True, "dark", 390), (False, "light", 390)
+AT_A_DESK, ON_A_PHONE, NO_SCRIPTS = (True, "light", WIDE), (True, "dark", PHONE), (False, "light", PHONE)
 
 
-@pytest.fixture(params=[WIDE, PHONE, NO_SCRIPTS], ids=["wide", "phone", "no scripts"])
-def page(request: pytest.FixtureRequest, browser: Browser, live_server: LiveServer, researcher: User) -> Iterator[Page]:
+@pytest.fixture(params=[AT_A_DESK, ON_A_PHONE, NO_SCRIPTS], ids=["wide", "phone", "no scripts"])
+def page(request: pytest.FixtureRequest, desk: Desk, researcher: User) -> Page:
     scripts, scheme, width = request.param
-    context = browser.new_context(
-        base_url=live_server.url,
-        java_script_enabled=scripts,
-        color_scheme=scheme,
-        viewport={"width": width, "height": 844},
-    )
-    page = context.new_page()
-    log_in(page, researcher)
+    page = desk(researcher, scripts=scripts, scheme=scheme, width=width)
     page.scripts = scripts  # type: ignore[attr-defined]
-    yield page
-    context.close()
+    return page
 
 
 @pytest.fixture
@@ -90,7 +80,7 @@ def test_one_file_is_uploaded_downloaded_replaced_and_removed(
     assert not StoredFile.objects.exists()
 
 
-@pytest.mark.parametrize("page", [PHONE, NO_SCRIPTS], indirect=True, ids=["phone", "no scripts"])
+@pytest.mark.parametrize("page", [ON_A_PHONE, NO_SCRIPTS], indirect=True, ids=["phone", "no scripts"])
 def test_a_file_among_other_fields_goes_when_the_form_is_saved(page: Page, printed: Path, media: Path) -> None:
     look(page, "/among-others/")
     page.get_by_label("Tên").fill("Báo cáo")
@@ -111,7 +101,7 @@ def test_a_file_among_other_fields_goes_when_the_form_is_saved(page: Page, print
     assert not StoredFile.objects.exists()
 
 
-@pytest.mark.parametrize("page", [WIDE, NO_SCRIPTS], indirect=True, ids=["wide", "no scripts"])
+@pytest.mark.parametrize("page", [AT_A_DESK, NO_SCRIPTS], indirect=True, ids=["wide", "no scripts"])
 def test_a_file_that_is_too_large_is_not_even_sent(page: Page, media: Path, tmp_path: Path) -> None:
     large = tmp_path / "lớn.pdf"
     large.write_bytes(pdf(head=b"% " * 11 * 1024 * 1024))

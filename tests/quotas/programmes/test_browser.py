@@ -1,12 +1,9 @@
-"""Programmes, calls, their editors and the second approval in a real browser: accessible, on a phone too, and the
-editor with JavaScript and without."""
-
-from collections.abc import Iterator
+"""Programmes, calls, their editors and the second approval in a real browser: with JavaScript and without. How the
+pages look is in tests/pages.
+"""
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
-from pytest_django.live_server_helper import LiveServer
+from playwright.sync_api import Page, expect
 
 from portal.people.models import User
 from quotas.programmes.models import Call
@@ -14,7 +11,7 @@ from quotas.programmes.selectors import questions_current
 from quotas.programmes.services import budget_propose
 from quotas.programmes.terms import Terms
 from quotas.proposals.models import Proposal
-from tests.factories import PASSWORD
+from tests.browsers import PHONE, WIDE, Desk, check
 from tests.quotas import makers
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -31,73 +28,14 @@ def proposal(call: Call, operator: User) -> Proposal:
     return budget_propose(programme=call.programme, vnd=1_000_000_000, reason="Đợt 2", person=operator)
 
 
-Opened = tuple[Page, list[str]]
-
-
-@pytest.fixture(params=[("dark", 1280), ("light", 390)], ids=lambda p: f"{p[0]}-{p[1]}")
-def opened(request: pytest.FixtureRequest, browser: Browser, live_server: LiveServer) -> Iterator[Opened]:
+@pytest.fixture(params=[("dark", WIDE), ("light", PHONE)], ids=lambda p: f"{p[0]}-{p[1]}")
+def page(request: pytest.FixtureRequest, desk: Desk, operator: User) -> Page:
+    """The operator's."""
     scheme, width = request.param
-    context = browser.new_context(
-        color_scheme=scheme, viewport={"width": width, "height": 844}, base_url=live_server.url
-    )
-    page, complaints = context.new_page(), list[str]()
-    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    yield page, complaints
-    context.close()
+    return desk(operator, scheme=scheme, width=width)
 
 
-def log_in(page: Page, user: User) -> None:
-    page.goto("/accounts/login/")
-    page.fill("input[name=login]", user.email)
-    page.fill("input[name=password]", PASSWORD)
-    page.press("input[name=password]", "Enter")
-    page.wait_for_url("**/")
-
-
-def check(page: Page, url: str) -> None:
-    page.goto(url)
-    page.wait_for_load_state("networkidle")
-    findings = Axe().run(page).response["violations"]
-    assert [(finding["id"], [node["html"][:150] for node in finding["nodes"]]) for finding in findings] == [], url
-    overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert overflow <= 0, f"{url} is {overflow} px wider than the window"
-
-
-def test_pages_are_accessible_and_fit(opened: Opened, call: Call, proposal: Proposal, operator: User) -> None:
-    page, complaints = opened
-    public = [
-        "/programmes/",
-        f"/programmes/{call.programme.slug}/",
-        f"/programmes/calls/{call.slug}/",
-        "/programmes/tariffs/",
-    ]
-    for url in public:
-        check(page, url)
-    log_in(page, operator)
-    operators = [
-        "/programmes/new/",
-        "/programmes/tariffs/new/",
-        f"/programmes/{call.programme.slug}/edit/",
-        f"/programmes/{call.programme.slug}/rules/",
-        f"/programmes/{call.programme.slug}/budget/",
-        f"/programmes/{call.programme.slug}/calls/new/",
-        f"/programmes/calls/{call.slug}/edit/",
-        f"/programmes/calls/{call.slug}/questions/",
-        f"/programmes/calls/{call.slug}/criteria/",
-        "/proposals/",
-        "/proposals/history/",
-        "/proposals/interests/",
-        f"/proposals/{proposal.pk}/",
-    ]
-    for url in (*public, *operators):
-        check(page, url)
-    assert complaints == []
-
-
-def test_questions_are_edited_without_the_page_loading_again(opened: Opened, call: Call, operator: User) -> None:
-    page, complaints = opened
-    log_in(page, operator)
+def test_questions_are_edited_without_the_page_loading_again(page: Page, call: Call) -> None:
     page.goto(f"/programmes/calls/{call.slug}/questions/")
     page.evaluate("window.stays = true")
     page.locator("#up-q3").click()
@@ -121,18 +59,14 @@ def test_questions_are_edited_without_the_page_loading_again(opened: Opened, cal
     page.locator("#refresh").click()
     page.locator(".editor-preview").get_by_text("Công bố ở đâu?").wait_for()
     assert page.evaluate("window.stays") is True
+    check(page)
     page.get_by_role("button", name="Công bố", exact=True).click()
     page.get_by_text("Đã công bố câu hỏi, phiên bản 3.").wait_for()
     assert [one["key"] for one in questions_current(call).questions] == ["q1", "q3", "q2", "q4", "q5"]
-    assert complaints == []
 
 
-def test_questions_are_edited_without_javascript(
-    browser: Browser, live_server: LiveServer, call: Call, operator: User
-) -> None:
-    context = browser.new_context(base_url=live_server.url, java_script_enabled=False)
-    page = context.new_page()
-    log_in(page, operator)
+def test_questions_are_edited_without_javascript(desk: Desk, call: Call, operator: User) -> None:
+    page = desk(operator, scripts=False)
     page.goto(f"/programmes/calls/{call.slug}/questions/")
     page.fill("#label_vi-q1", "Câu hỏi đã sửa")
     page.locator("#down-q1").click()
@@ -143,12 +77,9 @@ def test_questions_are_edited_without_javascript(
     page.get_by_text("Đã công bố câu hỏi, phiên bản 3.").wait_for()
     assert [one["key"] for one in questions_current(call).questions] == ["q2", "q1", "q3", "q4", "q5"]
     assert questions_current(call).questions[1]["label_vi"] == "Câu hỏi đã sửa"
-    context.close()
 
 
-def test_weights_are_added_up_while_one_types(opened: Opened, call: Call, operator: User) -> None:
-    page, complaints = opened
-    log_in(page, operator)
+def test_weights_are_added_up_while_one_types(page: Page, call: Call) -> None:
     page.goto(f"/programmes/calls/{call.slug}/criteria/")
     page.fill("#weight-merit", "17")
     page.press("#weight-merit", "Tab")
@@ -158,14 +89,11 @@ def test_weights_are_added_up_while_one_types(opened: Opened, call: Call, operat
     page.get_by_role("button", name="Lưu").click()
     page.get_by_text("Đã lưu tiêu chí.").wait_for()
     assert [(one.weight, one.max_score) for one in call.criteria.all()] == [(17, 9), (2, 5), (1, 5)]
-    assert complaints == []
 
 
-def test_another_person_approves_after_a_question(
-    browser: Browser, live_server: LiveServer, proposal: Proposal, approver: User
-) -> None:
-    page = browser.new_context(base_url=live_server.url).new_page()
-    log_in(page, approver)
+def test_another_person_approves_after_a_question(desk: Desk, proposal: Proposal, approver: User) -> None:
+    page = desk(approver)
+    page.goto("/")
     page.get_by_role("link", name="Programme natif-2026: +").click()  # on the card of the home page
     page.get_by_role("button", name="Phê duyệt").first.click()
     page.get_by_role("dialog").get_by_role("button", name="Giữ nguyên").click()
@@ -176,4 +104,3 @@ def test_another_person_approves_after_a_question(
     page.get_by_text("Đã phê duyệt và thực hiện.").wait_for()
     proposal.refresh_from_db()
     assert proposal.state == "carried_out"
-    page.context.close()

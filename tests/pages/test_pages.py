@@ -1,0 +1,86 @@
+"""Every page that people work on, in a real browser: axe finds nothing, and nothing is wider than the window.
+
+A page is a line in PAGES, under the person who looks at it. It is looked at on a desk and on a phone, in Vietnamese on
+a light ground and in English on a dark one. A scheme and a language have nothing to do with each other: two of the four
+pairs show both of each.
+"""
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browsers import HEIGHT, PHONE, WIDE, Desk, faults, shoot
+from tests.pages.world import World, at_work
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+PAGES = {
+    "anonymous": """
+        / /accounts/login/ /accounts/password/reset/ /results/ /results/{result.voucher.number}/ /estimator/
+        /programmes/ /programmes/{programme.slug}/ /programmes/calls/{call.slug}/ /programmes/tariffs/
+    """,
+    "organisation_manager": """
+        / /applications/ /applications/new/ /applications/{empty.pk}/edit/project/
+        /applications/{draft.pk}/edit/project/ /applications/{draft.pk}/edit/model/ /applications/{draft.pk}/edit/risk/
+        /applications/{draft.pk}/edit/openness/ /applications/{draft.pk}/edit/questions/
+        /applications/{draft.pk}/edit/attachments/ /applications/{draft.pk}/edit/request/
+        /applications/{draft.pk}/edit/review/ /applications/{empty.pk}/edit/review/
+        /applications/{returned.pk}/edit/project/ /applications/{returned.pk}/ /applications/{reviewed.pk}/
+        /applications/{decided.pk}/
+        /vouchers/ /vouchers/{voucher.number}/ /vouchers/{voucher.number}/allocate/
+        /vouchers/{voucher.number}/take-back/ /vouchers/{voucher.number}/change/ /vouchers/{voucher.number}/report/
+        /allocations/ /allocations/{allocation.pk}/ /allocations/{allocation.pk}/transfers/?figure=consumed
+        /statements/organisations/{organisation.slug}/ /statements/{statement.number}/
+        /organisations/{organisation.slug}/ /projects/{project.slug}/
+    """,
+    "reviewer": """
+        / /reviews/ /reviews/mine/{review_new.pk}/ /reviews/mine/{review_open.pk}/ /reviews/mine/{review_done.pk}/
+        /reviews/people/{reviewer.pk}/
+    """,
+    "operator": """
+        / /reviews/queue/ /reviews/calls/ /reviews/calls/{call.slug}/ /reviews/calls/{call.slug}/reviewers/
+        /reviews/applications/{reviewed.pk}/ /reviews/applications/{proposed.pk}/ /reviews/applications/{decided.pk}/
+        /applications/{waiting.pk}/ /applications/{waiting.pk}/return/
+        /proposals/ /proposals/history/ /proposals/interests/ /proposals/{proposal.pk}/
+        /programmes/ /programmes/new/ /programmes/{programme.slug}/ /programmes/{programme.slug}/edit/
+        /programmes/{programme.slug}/rules/ /programmes/{programme.slug}/budget/
+        /programmes/{programme.slug}/calls/new/ /programmes/calls/{call.slug}/ /programmes/calls/{call.slug}/edit/
+        /programmes/calls/{call.slug}/questions/ /programmes/calls/{call.slug}/criteria/
+        /programmes/tariffs/ /programmes/tariffs/new/
+        /vouchers/ /vouchers/{voucher.number}/ /vouchers/{voucher.number}/propose-clawback/
+        /vouchers/{voucher.number}/accept-report/ /vouchers/{voucher.number}/propose-refund/
+        /statements/ /statements/months/{month}/ /statements/months/{month.next}/ /statements/{statement.number}/
+        /organisations/{organisation.slug}/ /people/ /audit/ /accounts/password/change/
+    """,
+    "second_operator": "/reviews/applications/{proposed.pk}/ /reviews/applications/{waiting.pk}/",
+    "auditor": "/reviews/calls/{call.slug}/reviewers/ /proposals/{proposal.pk}/ /statements/",
+}
+CAST = [*PAGES, "other_organisation", "organisation_member", "organisation", "project"]
+
+
+@pytest.fixture
+def world(request: pytest.FixtureRequest) -> World:
+    return at_work(World(**{name: request.getfixturevalue(name) for name in CAST if name != "anonymous"}))
+
+
+@pytest.mark.parametrize(("language", "scheme"), [("vi", "light"), ("en", "dark")])
+def test_pages_are_accessible_and_fit(desk: Desk, world: World, language: str, scheme: str) -> None:
+    found = []
+    for role, addresses in PAGES.items():
+        page = desk(getattr(world, role, None), language=language, scheme=scheme)
+        for number, address in enumerate(addresses.split()):
+            found += looked_at(page, address.format(**vars(world)), f"{role}-{number:02d}-{language}")
+    assert found == []
+
+
+def looked_at(page: Page, address: str, name: str) -> list[str]:
+    """What is wrong with a page on a desk and on a phone: its window is made narrow, the page is not loaded again."""
+    page.set_viewport_size({"width": WIDE, "height": HEIGHT})
+    answer = page.goto(address)
+    if answer is None or answer.status != 200:
+        return [f"{address}: {answer and answer.status}"]
+    wrong = faults(page)
+    shoot(page, f"{name}-{WIDE}")
+    page.set_viewport_size({"width": PHONE, "height": HEIGHT})
+    wrong += faults(page)
+    shoot(page, f"{name}-{PHONE}")
+    return wrong
