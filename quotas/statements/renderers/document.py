@@ -6,12 +6,13 @@ format writes numbers as numbers in its own way.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
+from portal.clock import centre_date
 from portal.people.models import Organisation
 from quotas.statements.figures import MOVEMENTS, Content
 from quotas.units import SECONDS_PER_HOUR
@@ -72,7 +73,7 @@ def document_of(content: Content, sha256: str) -> Document:
             pgettext("of a statement", "Period"),
             _("%(month)s, days of %(zone)s") % {"month": month, "zone": period["time_zone"]},
         ),
-        (_("Issued"), content["issued_at"][:10]),
+        (_("Issued"), f"{centre_date(datetime.fromisoformat(content['issued_at'])):%d/%m/%Y}"),
         (_("Corrects"), content["corrects"]),
         (_("Reason of the correction"), content["correction_reason"]),
         ("SHA-256", sha256),

@@ -132,6 +132,12 @@ def test_the_json_file_is_what_was_hashed(statement: Statement) -> None:
     assert json.loads(content)["number"] == statement.number
 
 
+def test_the_day_of_issue_is_the_centres(statement: Statement) -> None:
+    content = statement.read() | {"issued_at": "2026-11-01T17:30:00+00:00"}  # half past midnight there
+    with translation.override("en"):
+        assert ("Issued", "02/11/2026") in document_of(content, statement.sha256).facts
+
+
 def test_vietnamese_is_set_in_be_vietnam_pro(statement: Statement) -> None:
     with translation.override("vi"):
         pdf = pdf_of(document_of(statement.read(), statement.sha256))
