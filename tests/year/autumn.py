@@ -98,13 +98,11 @@ def november_a_voucher_ends_under_a_running_job(year: Year) -> None:
     with year.at("2027-11-10 09:00"):
         assert assign_by_expertise(person=an, call=year.calls[1]).unmet == {}
         verbs.reviews_all(year.calls[1], value=3)
-    with year.at("2027-11-15 09:00"):
-        decision = verbs.proposes(year, player, an, awarded_gpu_hours=40)
-        with pytest.raises(CloseOutOpen):
-            verbs.confirms(player, decision, binh)
+    with year.at("2027-11-15 09:00"), pytest.raises(CloseOutOpen):
+        verbs.proposes(year, player, an, awarded_gpu_hours=40)
     with year.at("2027-11-20 09:00"):
         verbs.closes_out(year, player, met=["free_use", "methods_published"])
-        verbs.confirms(player, decision, binh)
+        verbs.confirms(player, verbs.proposes(year, player, an, awarded_gpu_hours=40), binh)
     second = player.vouchers[1]
     assert second.tariff_vnd_per_gpu_hour == 66_667, "of the day of the award"
     given = allocation_balances([second.allocations.get().pk])[second.allocations.get().pk]
