@@ -29,7 +29,7 @@ def test_a_manager_takes_a_part_back_after_reading_what_happens(
     page.fill("input[name=gpu_hours]", "2")
     page.fill("input[name=reason]", "Dự án mới cần")
     page.click("main button[type=submit]")
-    page.get_by_role("heading", name="Điều sẽ xảy ra").wait_for()
+    page.get_by_role("heading", name="Điều sẽ diễn ra").wait_for()
     check(page)
     assert not voucher.allocations.get().withdrawals.exists()
     page.click("main button[type=submit]")
@@ -43,7 +43,7 @@ def test_an_operator_proposes_a_clawback(desk: Desk, voucher: Voucher, operator:
     page.fill("input[name=percent]", "50")
     page.fill("input[name=reason]", "Không dùng")
     page.click("main button[type=submit]")
-    page.get_by_role("heading", name="Điều sẽ xảy ra").wait_for()
+    page.get_by_role("heading", name="Điều sẽ diễn ra").wait_for()
     page.click("main button[type=submit]")
     page.wait_for_url(f"**/vouchers/{voucher.number}/")
     assert Proposal.objects.get(kind="clawback").state == "waiting"
