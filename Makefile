@@ -6,15 +6,17 @@ SHELL := /bin/sh
 python := .venv/bin/python
 stack := cd ansible && /usr/bin/python3 -B -m stack --stack $(STACK) $(if $(PORT_BASE),--port-base $(PORT_BASE))
 manage := SAOLA_ENV_FILE=$(CURDIR)/$(STACK)/env/manage.env $(python) manage.py
-# Tests run in groups side by side, each a process with a database of its own: those in Slurm and in a browser mostly
-# wait. The last group kills processes of the stack, or needs it to itself, and runs alone.
+# Tests run in groups side by side, each a process with a database of its own, a copy of what `make test-database` made:
+# those in Slurm and in a browser mostly wait. Who kills Slurm's processes runs beside those that have nothing to do with
+# Slurm; who kills others, or needs the stack to itself, runs alone.
 unit := not (browser or slurm or stack or fault)
 slurm := slurm and not (stack or fault)
-alone := (stack or fault) and not browser
-test_env := SAOLA_ENV_FILE=$(CURDIR)/.stack-test/env/manage.env
+alone := (stack or fault) and not (slurm or browser)
+test_server := SAOLA_ENV_FILE=$(CURDIR)/.stack-test/env/manage.env
+test_env := $(test_server) TEST_DB_TEMPLATE=test_saola_template
 pytest := .venv/bin/pytest -q -p no:cacheprovider $(PYTEST_ARGS)
 
-.PHONY: help run stack stop status reset test test-units test-quotas test-browser test-accounts test-jobs test-alone check bench soak messages requirements
+.PHONY: help run stack stop status reset test test-units test-quotas test-browser test-accounts test-jobs test-faults test-database check bench soak messages requirements
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,9 +44,14 @@ reset: ## Remove the stack with its data, users and everything else of it
 test: ## Build the test stack beside a running one, check, and run every test (under 15 minutes)
 	@$(MAKE) --no-print-directory stack STACK=.stack-test
 	@$(MAKE) --no-print-directory check
-	@echo "tests: accounts and jobs in Slurm, units, browser; each group prints when it is done"
-	@$(MAKE) --no-print-directory -j5 -O test-browser test-accounts test-jobs test-quotas test-units
-	@$(MAKE) --no-print-directory test-alone
+	@echo "tests: browser, accounts and jobs in Slurm, units, faults; each group prints when it is done"
+	@$(MAKE) --no-print-directory test-database
+	@$(MAKE) --no-print-directory -j4 -O test-browser test-accounts test-jobs test-quotas
+	@$(MAKE) --no-print-directory -j2 -O test-faults test-units
+	@$(test_env) $(pytest) -m "$(alone)"
+
+test-database:  # migrated once, in 20 s of CPU, and copied by each group
+	@$(test_server) TEST_DB_SUFFIX=_template $(pytest) --create-db --reuse-db tests/portal/outbox/test_relay.py >/dev/null
 
 test-units:
 	@$(test_env) $(pytest) -m "$(unit)" --ignore=tests/quotas
@@ -58,11 +65,11 @@ test-browser:
 test-accounts:
 	@$(test_env) TEST_DB_SUFFIX=_accounts $(pytest) -m "$(slurm)" tests/scheduler/accounts tests/year
 
+test-faults:
+	@$(test_env) TEST_DB_SUFFIX=_faults $(pytest) -m "slurm and (stack or fault)"
+
 test-jobs:
 	@$(test_env) TEST_DB_SUFFIX=_jobs $(pytest) -m "$(slurm)" --ignore=tests/scheduler/accounts --ignore=tests/year
-
-test-alone:
-	@$(test_env) $(pytest) -m "$(alone)"
 
 check: .venv/.installed-dev messages ## Lint, types, layers and migrations: what needs no stack (under 60 s)
 	@.venv/bin/ruff check --quiet . && .venv/bin/ruff format --quiet --check .
@@ -76,7 +83,7 @@ check: .venv/.installed-dev messages ## Lint, types, layers and migrations: what
 
 bench: ## Measure: one line a figure, `name value unit aim`
 	@$(MAKE) --no-print-directory stack STACK=.stack-test >&2
-	@$(test_env) $(python) -m benchmarks
+	@$(test_server) $(python) -m benchmarks
 
 soak: ## The same tests at a larger scale, as long as that takes
 	@SOAK=1 $(MAKE) --no-print-directory test

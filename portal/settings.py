@@ -107,8 +107,11 @@ TEMPLATES = [
 DATABASES = {"default": env.db("DATABASE_URL", default="postgres:///saola")}
 DATABASES["default"]["CONN_MAX_AGE"] = 600  # a new one costs the server 20 ms of CPU: as much as a request
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-# Several people may test against one server: each names an own test database.
-DATABASES["default"]["TEST"] = {"NAME": "test_saola" + env("TEST_DB_SUFFIX", default="")}
+# Several groups of tests run on one server: each names a database of its own, copied from one that was migrated.
+DATABASES["default"]["TEST"] = {
+    "NAME": "test_saola" + env("TEST_DB_SUFFIX", default=""),
+    "TEMPLATE": env("TEST_DB_TEMPLATE", default="") or None,
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env("REDIS_URL", default="redis://127.0.0.1:6379/0")
 CACHES = {

@@ -1,9 +1,11 @@
 """Every page that people work on, in a real browser: axe finds nothing, and nothing is wider than the window.
 
-A page is a line in PAGES, under the person who looks at it. It is looked at on a desk and on a phone, in Vietnamese on
-a light ground and in English on a dark one. A scheme and a language have nothing to do with each other: two of the four
-pairs show both of each.
+A page is an address in PAGES, under the person who looks at it. It is looked at on a desk and on a phone, in Vietnamese
+on a light ground or in English on a dark one, by turns; with SOAK=1 in both. A scheme and a language have nothing to do
+with each other: two of the four pairs show both of each.
 """
+
+import os
 
 import pytest
 from playwright.sync_api import Page
@@ -54,6 +56,7 @@ PAGES = {
     "second_operator": "/reviews/applications/{proposed.pk}/ /reviews/applications/{waiting.pk}/",
     "auditor": "/reviews/calls/{call.slug}/reviewers/ /proposals/{proposal.pk}/ /statements/",
 }
+SOAK = "SOAK" in os.environ
 CAST = [*PAGES, "other_organisation", "organisation_member", "organisation", "project"]
 
 
@@ -68,6 +71,8 @@ def test_pages_are_accessible_and_fit(desk: Desk, world: World, language: str, s
     for role, addresses in PAGES.items():
         page = desk(getattr(world, role, None), language=language, scheme=scheme)
         for number, address in enumerate(addresses.split()):
+            if not SOAK and number % 2 != (language == "en"):
+                continue
             found += looked_at(page, address.format(**vars(world)), f"{role}-{number:02d}-{language}")
     assert found == []
 
