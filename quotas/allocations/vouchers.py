@@ -99,11 +99,6 @@ def voucher_get_for_operator(person: Person, number: str) -> Voucher:
     return voucher_get(person, number)
 
 
-def voucher_allocation(voucher: Voucher, pk: int) -> Allocation:
-    """One of the voucher's allocations. Raises Http404."""
-    return get_object_or_404(voucher.allocations.select_related("project__organisation", "voucher"), pk=pk)
-
-
 def with_voucher_balances(vouchers: Iterable[Voucher]) -> list[VoucherRow]:
     rows = list(vouchers)
     known = voucher_balances(rows)

@@ -214,10 +214,6 @@ def submission_last(application: Application) -> Submission | None:
     return application.submissions.select_related("question_set", "submitted_by").first()
 
 
-def submissions_of(application: Application) -> list[Submission]:
-    return list(application.submissions.select_related("submitted_by"))
-
-
 @dataclass(frozen=True)
 class ShownField:
     field: Field

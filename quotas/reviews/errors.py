@@ -41,10 +41,6 @@ class ReviewIncomplete(ApplicationError):
     message = _("Give every criterion a score and a reason.")
 
 
-class ReviewsComplete(ApplicationError):
-    message = _("This application has all its reviewers.")
-
-
 class AwardRefused(ApplicationError):
     """What the award would have made is refused by the programme's budget or the organisation's people."""
 

@@ -16,10 +16,6 @@ class MonthNotOver(StatementError):
         return _("%(month)s is not over yet in the centre's time zone.") % {"month": self.month}
 
 
-class PeriodOpen(StatementError):
-    """Statements are issued for a closed period only."""
-
-
 class NothingToCorrect(StatementError):
     """A statement that agrees with the ledger, and whose names still hold, is not issued a second time."""
 

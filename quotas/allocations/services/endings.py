@@ -12,7 +12,7 @@ from portal.audit.context import acting
 from portal.clock import centre_date, now
 from quotas.actors import Actor, actor_key
 from quotas.allocations.errors import WrongState
-from quotas.allocations.models import Allocation, Voucher, Withdrawal
+from quotas.allocations.models import Voucher, Withdrawal
 from quotas.allocations.selectors import allocation_balances
 from quotas.allocations.services.leaving import unallocated_leave
 from quotas.allocations.services.money import money_lock, unspent_back_entries
@@ -80,15 +80,6 @@ def clawbacks_due(*, actor: Actor) -> int:
             )
             done += 1
     return done
-
-
-def allocations_ended(voucher: Voucher) -> bool:
-    """Whether nothing can run or is on its way any more on any of its allocations."""
-    open_ = voucher.allocations.filter(state__in=[Allocation.State.ACTIVE, Allocation.State.SUSPENDED])
-    moving = Withdrawal.objects.filter(
-        allocation__voucher=voucher, state__in=[Withdrawal.State.WAITING, Withdrawal.State.REQUESTED]
-    )
-    return not open_.exists() and not moving.exists()
 
 
 def rounding_back(voucher: Voucher, *, actor: Actor) -> bool:

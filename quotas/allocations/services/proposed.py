@@ -15,7 +15,6 @@ from quotas.allocations.services.corrections import refund_book, refund_left, re
 from quotas.allocations.services.endings import voucher_clawback
 from quotas.allocations.services.money import approvals_of
 from quotas.allocations.services.withdrawals import withdrawal_request
-from quotas.ledger.models import Transfer
 from quotas.money import WHOLE_BASIS_POINTS
 from quotas.proposals.models import Proposal
 from quotas.proposals.services import proposal_make
@@ -119,10 +118,6 @@ def correction_carry_out(proposal: Proposal) -> None:
         reason=proposal.reason,
         actor=proposal.decided_by,
     )
-
-
-def charge_exists(allocation: Allocation, charge_id: UUID) -> bool:
-    return Transfer.objects.filter(pk=charge_id, credit_id=allocation.consumed_account_id).exists()
 
 
 def clawback_estimate_gpu_seconds(voucher: Voucher, basis_points: int) -> int:
