@@ -39,17 +39,21 @@ def slurm(stack: Stack, *command: str, user: str | None = None, script: str = ""
     return done.stdout
 
 
+def change_tree(stack: Stack, *arguments: str) -> None:
+    slurm(stack, "flock", str(stack.state / "slurm/sacctmgr.lock"), "sacctmgr", "-i", "-Q", *arguments)
+
+
 @pytest.fixture(scope="module")
 def intruder(stack: Stack) -> Iterator[tuple[str, str]]:
     """A researcher with an account and a QOS of his own, made for this test: (unix account, QOS)."""
     name = f"doors{os.getpid()}-{int(time.time())}"
     user = f"r{stack.id}d"
-    slurm(stack, "sacctmgr", "-i", "-Q", "add", "account", name)
+    change_tree(stack, "add", "account", name)
     slurm(stack, "sacctmgr", "-i", "-Q", "add", "qos", name, "flags=NoDecay,DenyOnLimit")
-    slurm(stack, "sacctmgr", "-i", "-Q", "add", "user", user, f"account={name}", f"qos={name}", f"defaultqos={name}")
+    change_tree(stack, "add", "user", user, f"account={name}", f"qos={name}", f"defaultqos={name}")
     yield user, name
-    slurm(stack, "sacctmgr", "-i", "-Q", "delete", "user", user, f"account={name}")
-    slurm(stack, "sacctmgr", "-i", "-Q", "delete", "account", name)
+    change_tree(stack, "delete", "user", user, f"account={name}")
+    change_tree(stack, "delete", "account", name)
     slurm(stack, "sacctmgr", "-i", "-Q", "delete", "qos", name)
 
 

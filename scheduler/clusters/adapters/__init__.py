@@ -16,7 +16,7 @@ def adapter_for(cluster_name: str) -> ClusterAdapter:
         raise ClusterError(f"This process was not told how to reach cluster {cluster_name} (SLURM in its environment).")
     return CommandsAdapter(
         cluster=cluster_name,
-        programs=Programs(slurm_conf=how["slurm_conf"], bin_dir=how["bin_dir"]),
+        programs=Programs(slurm_conf=how["slurm_conf"], accounting_lock=how["accounting_lock"], bin_dir=how["bin_dir"]),
         wrappers_dir=how["wrappers_dir"],
         sudo=how["sudo"],
     )

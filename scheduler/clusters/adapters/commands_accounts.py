@@ -8,7 +8,7 @@ import pwd
 from collections.abc import Iterable, Mapping, Sequence
 
 from scheduler.clusters.adapters import parse
-from scheduler.clusters.adapters.programs import Programs, failure
+from scheduler.clusters.adapters.programs import Answer, Programs, failure
 from scheduler.clusters.adapters.protocol import (
     AccountInfo,
     AssociationBusy,
@@ -62,15 +62,15 @@ class AccountCommands:
 
     def account_create(self, *, name: str, parent: str, organisation: str, description: str) -> None:
         about = [f"organization={organisation}", f"description={description}"]
-        self._change(["add", "account", f"name={name}", f"cluster={self.cluster}", f"parent={parent}", *about])
+        self._tree_change(["add", "account", f"name={name}", f"cluster={self.cluster}", f"parent={parent}", *about])
 
     def account_move(self, *, name: str, parent: str) -> None:
-        self._change(
+        self._tree_change(
             ["modify", "account", "where", f"name={name}", f"cluster={self.cluster}", "set", f"parent={parent}"]
         )
 
     def account_remove(self, *, name: str) -> None:
-        self._change(["delete", "account", "where", f"name={name}", f"cluster={self.cluster}"])
+        self._tree_change(["delete", "account", "where", f"name={name}", f"cluster={self.cluster}"])
 
     def association_create(
         self, *, account: str, user: str, partition: str, qos: Sequence[str], default_qos: str
@@ -81,7 +81,7 @@ class AccountCommands:
         self, *, account: str, users: Sequence[str], partition: str, qos: Sequence[str], default_qos: str
     ) -> None:
         place = self._association(account, ",".join(users), partition)
-        self._change(["add", "user", *place, f"qos={','.join(qos)}", f"defaultqos={default_qos}"])
+        self._tree_change(["add", "user", *place, f"qos={','.join(qos)}", f"defaultqos={default_qos}"])
 
     def association_modify(
         self, *, account: str, user: str, partition: str, qos: Sequence[str], default_qos: str
@@ -97,7 +97,7 @@ class AccountCommands:
 
     def association_remove(self, *, account: str, user: str, partition: str) -> None:
         self._default_account_move(account, user)
-        self._change(["delete", "user", "where", *self._association(account, user, partition)])
+        self._tree_change(["delete", "user", "where", *self._association(account, user, partition)])
 
     def _default_account_move(self, account: str, user: str) -> None:
         """slurmdbd refuses to take a person's default account away while they have others: make one of those it."""
@@ -106,10 +106,10 @@ class AccountCommands:
         if account in shown.split():
             others = sorted({row.account for row in self.associations() if row.user == user} - {account})
             if others:
-                self._change(["modify", "user", *where, "set", f"defaultaccount={others[0]}"])
+                self._tree_change(["modify", "user", *where, "set", f"defaultaccount={others[0]}"])
 
     def _association_set(self, account: str, user: str, partition: str, fields: Sequence[str]) -> None:
-        self._change(["modify", "user", "where", *self._association(account, user, partition), "set", *fields])
+        self._tree_change(["modify", "user", "where", *self._association(account, user, partition), "set", *fields])
 
     def _association(self, account: str, user: str, partition: str) -> list[str]:
         # An empty partition= names the association without one, not all of them (tried).
@@ -134,7 +134,7 @@ class AccountCommands:
             grp_jobs=0 if grp_jobs is None else grp_jobs,
             grp_submit_jobs=0 if grp_submit_jobs is None else grp_submit_jobs,
         )
-        self._change(["add", "qos", f"name={name}", f"description={description}", *fields])
+        self._qos_change(["add", "qos", f"name={name}", f"description={description}", *fields])
 
     def qos_modify(
         self,
@@ -154,19 +154,23 @@ class AccountCommands:
             grp_submit_jobs=grp_submit_jobs,
         )
         if fields:
-            self._change(["modify", "qos", "where", f"name={name}", "set", *fields])
+            self._qos_change(["modify", "qos", "where", f"name={name}", "set", *fields])
 
-    def _change(self, arguments: Sequence[str]) -> None:
-        answer = self.programs.ask("sacctmgr", "-i", *arguments)
-        if not answer.code:
-            return
-        words = answer.error + answer.out
-        if words.strip(" .\n") in _NOTHING_TO_DO:
-            return
-        if "Job(s) active" in words:
-            raise AssociationBusy(" ".join(words.split())[:500])
-        error = failure("sacctmgr", answer)
-        raise type(error)(f"{error} ({' '.join(arguments[:4])})") from None
+    def _tree_change(self, arguments: Sequence[str]) -> None:
+        _raise_unless_made(arguments, self.programs.change_tree(*arguments))
+
+    def _qos_change(self, arguments: Sequence[str]) -> None:
+        _raise_unless_made(arguments, self.programs.ask("sacctmgr", "-i", *arguments))
+
+
+def _raise_unless_made(arguments: Sequence[str], answer: Answer) -> None:
+    words = answer.error + answer.out
+    if not answer.code or words.strip(" .\n") in _NOTHING_TO_DO:
+        return
+    if "Job(s) active" in words:
+        raise AssociationBusy(" ".join(words.split())[:500])
+    error = failure("sacctmgr", answer)
+    raise type(error)(f"{error} ({' '.join(arguments[:4])})")
 
 
 def _qos_fields(

@@ -14,6 +14,8 @@ from scheduler.clusters.adapters.protocol import ClusterError, ClusterUnreachabl
 # slurmdbd keeps sacctmgr waiting for ever.
 READ_TIMEOUT_S = 30
 STREAM_TIMEOUT_S = 600  # sacct over a wide window, read as it comes
+LOCK_TIMEOUT_S = 30  # a change takes a fifth of a second
+_LOCK_NOT_HAD = 75
 _CHUNK_BYTES = 65_536
 _UNREACHABLE = (
     "Unable to contact slurm controller",
@@ -39,6 +41,7 @@ class Programs:
     """Slurm's programs on this host, as the process's own user. Nothing of the portal's environment reaches them."""
 
     slurm_conf: str
+    accounting_lock: str
     bin_dir: str = "/usr/bin"
 
     @property
@@ -55,6 +58,21 @@ class Programs:
     def ask(self, program: str, *arguments: str, timeout_s: float = READ_TIMEOUT_S, stdin: str | None = None) -> Answer:
         """Runs it to its end. Raises ClusterUnreachable after the timeout, ClusterError where it cannot be started."""
         return self.ask_vector([f"{self.bin_dir}/{program}", *arguments], timeout_s=timeout_s, stdin=stdin)
+
+    def change_tree(self, *arguments: str) -> Answer:
+        """A change to the tree of accounts and users by sacctmgr, after those that others on this host are making.
+
+        slurmdbd up to 23.02 keeps the tree as nested intervals and gives two changes at once the same numbers. The
+        next removal then takes away other accounts than those named, and reading a child whose parent is gone kills
+        slurmdbd, again after every start: four processes that add and remove had it there within a minute (22.05.8).
+        flock keeps the lock until sacctmgr itself ends, also where the worker that started it was killed.
+        """
+        lock = ["flock", f"--wait={LOCK_TIMEOUT_S}", f"--conflict-exit-code={_LOCK_NOT_HAD}", self.accounting_lock]
+        vector = [*lock, f"{self.bin_dir}/sacctmgr", "-i", *arguments]
+        answer = self.ask_vector(vector, timeout_s=LOCK_TIMEOUT_S + READ_TIMEOUT_S)
+        if answer.code == _LOCK_NOT_HAD:
+            raise ClusterUnreachable(f"somebody else was changing accounts for {LOCK_TIMEOUT_S} s: {self.accounting_lock}")
+        return answer
 
     def ask_vector(self, vector: Sequence[str], *, timeout_s: float, stdin: str | None = None) -> Answer:
         try:

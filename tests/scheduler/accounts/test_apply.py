@@ -105,11 +105,11 @@ def test_a_changed_limit_and_every_drift_is_a_change_field_by_field(site: Site) 
         *("GrpTRESMins=gres/gpu=999,gres/gpu:h100=-1,gres/gpu:h200=5", "MinTRESPerJob=gres/gpu=-1", "GrpJobs=4"),
     )
     place = f"{site.account}/{alice}/h100"
-    admin(
-        *("sacctmgr", "-i", "modify", "user", "where", f"name={alice}", f"account={site.account}", "partition=h100"),
+    site.slurm.change_tree(
+        *("modify", "user", "where", f"name={alice}", f"account={site.account}", "partition=h100"),
         *("cluster=local", "set", "qos+=normal", "maxjobs=3"),
     )
-    admin("sacctmgr", "-i", "add", "user", f"name={alice}", f"account={site.account}", "cluster=local")
+    site.slurm.change_tree("add", "user", f"name={alice}", f"account={site.account}", "cluster=local")
     found = {(row["name"], row["field"]): (row["from"], row["to"]) for row in site.changes()}
     assert found[allocation.qos, "flags"] == (["NoDecay"], ["DenyOnLimit", "NoDecay"])
     assert found[allocation.qos, "grp_tres_mins"] == (
@@ -262,11 +262,11 @@ def test_a_name_service_that_fails_takes_nobodys_access(site: Site) -> None:
 def test_what_others_made_is_never_touched(site: Site) -> None:
     alice = site.slurm.researchers[0]
     theirs = f"{site.cluster.account_prefix}{site.project.slug}"  # even with our prefix
-    admin = site.slurm.admin
+    admin, change_tree = site.slurm.admin, site.slurm.change_tree
     allocation = site.award()
-    admin("sacctmgr", "-i", "add", "account", f"name={theirs}", "cluster=local", "parent=root")
+    change_tree("add", "account", f"name={theirs}", "cluster=local", "parent=root")
     admin("sacctmgr", "-i", "add", "qos", f"name={allocation.qos}", "GrpTRESMins=gres/gpu=7")
-    admin("sacctmgr", "-i", "add", "user", f"name={alice}", f"account={theirs}", "cluster=local")
+    change_tree("add", "user", f"name={alice}", f"account={theirs}", "cluster=local")
     try:
         before = [row for row in site.adapter.associations() if row.account == theirs]
         site.join(alice)
@@ -282,8 +282,8 @@ def test_what_others_made_is_never_touched(site: Site) -> None:
         assert site.cycle().done == []
         assert [row for row in site.adapter.associations() if row.account == theirs] == before
     finally:
-        admin("sacctmgr", "-i", "delete", "user", "where", f"name={alice}", f"account={theirs}", "cluster=local")
-        admin("sacctmgr", "-i", "delete", "account", "where", f"name={theirs}")
+        change_tree("delete", "user", "where", f"name={alice}", f"account={theirs}", "cluster=local")
+        change_tree("delete", "account", "where", f"name={theirs}")
         admin("sacctmgr", "-i", "delete", "qos", "where", f"name={allocation.qos}")
 
 

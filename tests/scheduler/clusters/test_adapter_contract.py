@@ -3,14 +3,18 @@
 The contract is `protocol.ClusterAdapter`: another adapter passes the same tests.
 """
 
+import fcntl
 import json
+import re
 import shutil
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from scheduler.clusters.adapters import programs
 from scheduler.clusters.adapters.commands import CommandsAdapter
 from scheduler.clusters.adapters.programs import Programs
 from scheduler.clusters.adapters.protocol import (
@@ -19,7 +23,7 @@ from scheduler.clusters.adapters.protocol import (
     SubmissionRefused,
 )
 from tests.scheduler.clusters.conftest import Ground
-from tests.scheduler.live import wait_for
+from tests.scheduler.live import own_name, wait_for
 
 pytestmark = pytest.mark.slurm
 
@@ -125,7 +129,7 @@ def test_an_association_is_changed_blocked_opened_and_removed_by_partition(groun
 
 def test_an_association_without_partition_is_not_mistaken_for_all(ground: Ground) -> None:
     third = ground.slurm.researchers[2]
-    ground.slurm.admin("sacctmgr", "-i", "add", "user", f"name={third}", f"account={ground.project}", "cluster=local")
+    ground.slurm.change_tree("add", "user", f"name={third}", f"account={ground.project}", "cluster=local")
     ground.adapter.association_create(
         account=ground.project, user=third, partition="h100", qos=[ground.h100], default_qos=ground.h100
     )
@@ -157,6 +161,34 @@ def test_a_unix_account_is_looked_up(ground: Ground) -> None:
     assert not ground.adapter.unix_account_exists("nobody-here")
 
 
+# ---- one change at a time
+
+
+def test_a_change_of_accounts_waits_for_whoever_is_making_one(ground: Ground) -> None:
+    name = own_name("waits")
+    with Path(ground.slurm.how["accounting_lock"]).open() as lock, ThreadPoolExecutor(1) as pool:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = pool.submit(
+            ground.adapter.account_create, name=name, parent=ground.organisation, organisation="o", description="d"
+        )
+        time.sleep(1)
+        assert not made.done()
+        ground.adapter.qos_modify(name=ground.h100, grp_jobs=7)  # outside the tree
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        made.result()
+    assert name in {row.name for row in ground.adapter.accounts()}
+    ground.adapter.account_remove(name=name)
+
+
+def test_who_waits_too_long_is_told_which_lock_it_was(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "LOCK_TIMEOUT_S", 0.2)
+    path = ground.slurm.how["accounting_lock"]
+    with Path(path).open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(ClusterUnreachable, match=re.escape(path)):
+            ground.adapter.account_remove(name="nobody-has-this")
+
+
 # ---- a Slurm that is not there
 
 
@@ -174,7 +206,10 @@ def test_a_dead_slurmctld_is_unreachable_and_a_refusal_by_name(ground: Ground) -
         settings.write_text(json.dumps({"slurm_conf": str(conf), "bin_dir": "/usr/bin"}))
         settings.chmod(0o644)
         lost = CommandsAdapter(
-            cluster="local", programs=Programs(slurm_conf=str(conf)), wrappers_dir=str(place), sudo="/usr/bin/sudo"
+            cluster="local",
+            programs=Programs(slurm_conf=str(conf), accounting_lock=str(place / "lock")),
+            wrappers_dir=str(place),
+            sudo="/usr/bin/sudo",
         )
         with ThreadPoolExecutor() as pool:  # side by side: each gives up after 9 s
             asked = pool.submit(lost.controller_status)
