@@ -71,7 +71,8 @@ class Programs:
         vector = [*lock, f"{self.bin_dir}/sacctmgr", "-i", *arguments]
         answer = self.ask_vector(vector, timeout_s=LOCK_TIMEOUT_S + READ_TIMEOUT_S)
         if answer.code == _LOCK_NOT_HAD:
-            raise ClusterUnreachable(f"somebody else was changing accounts for {LOCK_TIMEOUT_S} s: {self.accounting_lock}")
+            who = f"somebody else, who holds {self.accounting_lock}"
+            raise ClusterUnreachable(f"accounts were being changed for {LOCK_TIMEOUT_S} s by {who}")
         return answer
 
     def ask_vector(self, vector: Sequence[str], *, timeout_s: float, stdin: str | None = None) -> Answer:
