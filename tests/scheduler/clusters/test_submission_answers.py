@@ -84,19 +84,19 @@ def test_unreachable_is_told_from_other_failures() -> None:
 
 def test_a_program_that_hangs_is_unreachable() -> None:
     with pytest.raises(ClusterUnreachable, match="within"):
-        Programs(slurm_conf="/nowhere").ask("sleep", "5", timeout_s=0.2)
+        Programs(slurm_conf="/nowhere", accounting_lock="/nowhere").ask("sleep", "5", timeout_s=0.2)
 
 
 def test_programs_see_nothing_of_the_portals_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_KEY", "must not leak")
-    seen = Programs(slurm_conf="/nowhere/slurm.conf").read("env").splitlines()
+    seen = Programs(slurm_conf="/nowhere/slurm.conf", accounting_lock="/nowhere").read("env").splitlines()
     assert {line.partition("=")[0] for line in seen} == {
         *("PATH", "LANG", "TZ", "SLURM_CONF", "SLURM_TIME_FORMAT", "SLURM_BITSTR_LEN"),
     }
 
 
 def test_a_stream_gives_pieces_and_then_its_error() -> None:
-    programs = Programs(slurm_conf="/nowhere")
+    programs = Programs(slurm_conf="/nowhere", accounting_lock="/nowhere")
     assert "".join(programs.stream("printf", "%s\\n", "é", "b")) == "é\nb\n"
     pieces = programs.stream("sh", "-c", "echo first; echo Connection refused >&2; exit 3")
     assert next(pieces) == "first\n"
@@ -105,11 +105,11 @@ def test_a_stream_gives_pieces_and_then_its_error() -> None:
 
 
 def test_a_stream_that_is_left_ends_its_program() -> None:
-    pieces = Programs(slurm_conf="/nowhere").stream("yes")
+    pieces = Programs(slurm_conf="/nowhere", accounting_lock="/nowhere").stream("yes")
     next(pieces)
     pieces.close()  # would hang here if `yes` were waited for
 
 
 def test_a_stream_has_a_time_limit() -> None:
     with pytest.raises(ClusterUnreachable):
-        list(Programs(slurm_conf="/nowhere").stream("sleep", "20", timeout_s=0.3))
+        list(Programs(slurm_conf="/nowhere", accounting_lock="/nowhere").stream("sleep", "20", timeout_s=0.3))
