@@ -5,7 +5,11 @@
 Prints one line a figure: name value unit aim. Runs on the demo stack that SAOLA_ENV_FILE names, as root: the web form
 over HTTP on one side, sbatch as the same researcher with the same account, QOS and shape on the other. Rounds of both
 alternate. A portal submission counts when its Slurm job id is bound, that is read back from Slurm and stored; a bare
-one when sbatch returned. The jobs run `true`; each side waits for the queue to empty before the next begins.
+one when sbatch returned. Each side waits for the queue to empty before the next begins.
+
+Measured twice: with every node full, as a centre's are, so that nothing but submission takes processor time; and with
+nodes free (`_starting`), where the jobs, which run `true`, start at once. The slower side then shares the processors
+with more of its own jobs: starting and ending one costs this host about as much as its submission.
 """
 
 import argparse
@@ -14,8 +18,9 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -116,15 +121,51 @@ def bare_rate(submit: Callable[[int], None], jobs: int, clients: int) -> float:
     return jobs / (time.monotonic() - began)
 
 
-def drain(cluster: Cluster) -> None:
-    """Wait until Slurm's queue is empty, so that one side's jobs do not slow the other's submissions."""
-    conf = settings.SLURM[cluster.name]["slurm_conf"]
+def slurm(cluster: Cluster, program: str, *arguments: str) -> str:
+    """One of Slurm's programs, as root."""
+    how = settings.SLURM[cluster.name]
+    vector = [f"{how['bin_dir']}/{program}", *arguments]
+    return subprocess.run(
+        vector, env={"SLURM_CONF": how["slurm_conf"]}, capture_output=True, check=True
+    ).stdout.decode()
+
+
+def drain(job: Job) -> None:
+    """Empty Slurm's queue of jobs like this one, so that one side's do not slow the other's submissions."""
+    slurm(job.cluster, "scancel", "--state=PENDING", f"--qos={job.allocation.qos}")
     deadline = time.monotonic() + DRAIN_S
-    while subprocess.run(
-        ["/usr/bin/squeue", "-h", "-a"], env={"SLURM_CONF": conf}, capture_output=True, check=True
-    ).stdout:
+    while slurm(job.cluster, "squeue", "-h", "-a"):
         assert time.monotonic() < deadline, f"the queue is not empty after {DRAIN_S} s"
         time.sleep(0.5)
+
+
+@contextmanager
+def nothing_starts(job: Job) -> Iterator[None]:
+    """To sbatch, nodes that take no more jobs are like full ones."""
+    nodes = "NodeName=" + slurm(job.cluster, "sinfo", "-h", "-o", "%N", "-p", job.partition).strip()
+    slurm(job.cluster, "scontrol", "update", nodes, "State=DRAIN", "Reason=benchmark")
+    try:
+        yield
+    finally:
+        slurm(job.cluster, "scontrol", "update", nodes, "State=RESUME")
+
+
+def measure(name: str, portal: Portal, last: Job, clients: int, options: argparse.Namespace) -> list[float]:
+    """Prints the rates and their ratio; each portal submission's seconds from POST to Slurm job id."""
+    submit = bare(last)
+    ratios, rates, bare_rates, waits = [], [], [], []
+    for _round in range(options.rounds):
+        bare_rates.append(bare_rate(submit, options.jobs, clients))
+        drain(last)
+        rate, seconds = portal_rate(portal, options.jobs, clients)
+        drain(last)
+        rates.append(rate)
+        ratios.append(rate / bare_rates[-1])
+        waits += seconds
+    print(f"submission_{name}_portal {statistics.median(rates):.1f} 1/s -")
+    print(f"submission_{name}_bare_sbatch {statistics.median(bare_rates):.1f} 1/s -")
+    print(f"submission_{name}_ratio {statistics.median(ratios):.2f} 1 >=0.4", flush=True)
+    return waits
 
 
 def main() -> None:
@@ -134,21 +175,12 @@ def main() -> None:
     options = parser.parse_args()
     Stack().command("main_job")
     last = Job.objects.filter(name="hello-gpu", origin=Job.Origin.PORTAL).latest("created_at")
-    portal, submit = Portal(last.allocation), bare(last)
+    portal = Portal(last.allocation)
     waits: list[float] = []
-    for name, clients in (("sequential", 1), ("eight_at_once", CLIENTS)):
-        ratios, rates, bare_rates = [], [], []
-        for _round in range(options.rounds):
-            bare_rates.append(bare_rate(submit, options.jobs, clients))
-            drain(last.cluster)
-            rate, seconds = portal_rate(portal, options.jobs, clients)
-            drain(last.cluster)
-            rates.append(rate)
-            ratios.append(rate / bare_rates[-1])
-            waits += seconds
-        print(f"submission_{name}_portal {statistics.median(rates):.1f} 1/s -")
-        print(f"submission_{name}_bare_sbatch {statistics.median(bare_rates):.1f} 1/s -")
-        print(f"submission_{name}_ratio {statistics.median(ratios):.2f} 1 >=0.4", flush=True)
+    for suffix, nodes in (("", nothing_starts(last)), ("_starting", nullcontext())):
+        with nodes:
+            for name, clients in (("sequential", 1), ("eight_at_once", CLIENTS)):
+                waits += measure(name + suffix, portal, last, clients, options)
     print(f"submission_post_to_job_id_median {statistics.median(waits):.3f} s <1")
 
 
