@@ -56,6 +56,7 @@ _OWN: dict[str, str | Promise] = {
     ),
     "controller_away": _("Slurm could not be reached. The job does not exist there yet and is tried again by itself."),
     "account_late": _("Slurm does not know the account yet: a new one takes a minute. It is tried again by itself."),
+    "limit_late": _("Slurm's limit lags behind the balance: that takes a minute. It is tried again by itself."),
     "denied": _("The last attempt did not reach Slurm: the job is known not to exist there and is tried again."),
     "lost": _(
         "Slurm lost the job while it ran, without a record of it. It is not run again by itself; nothing is charged."

@@ -41,6 +41,8 @@ TRIED_AGAIN = {
     # An award or a new member of moments ago: the next cycles of the plan bring account and QOS to Slurm.
     "invalid_account": (ACCOUNT_LATE_S, "account_late"),
     "invalid_qos": (ACCOUNT_LATE_S, "account_late"),
+    # The hold was taken, so the balance is there: Slurm's limit is behind it, as after a resumption or a top-up.
+    "qos_limit": (ACCOUNT_LATE_S, "limit_late"),
 }
 TAKEN_ALONG = 7  # submitted in turn, some 10 ms each: all are over before the last one's researcher would notice
 RETRY_FIRST_S, RETRY_LIMIT_S = 5, 120  # how long until the next attempt: doubled each time

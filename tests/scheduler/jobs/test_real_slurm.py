@@ -10,11 +10,12 @@ from django.conf import settings
 from portal.clock import now
 from quotas.ledger.models import Transfer
 from scheduler.jobs import submission
-from scheduler.jobs.models import Run
+from scheduler.jobs.models import Job, Run
 from scheduler.jobs.presets import presets
 from scheduler.jobs.script import script_check
 from scheduler.jobs.services import job_cancel
 from tests.quotas.makers import balance
+from tests.scheduler.jobs.makers import submit
 from tests.scheduler.jobs.real import Real, clear, open_to_jobs, place_in_slurm, real_project, researchers
 
 pytestmark = [pytest.mark.slurm, pytest.mark.django_db]
@@ -95,13 +96,21 @@ def test_an_allowed_option_in_the_script_takes_effect(real):
     assert real.cycle_until(job, lambda job: bool(job.reason)).reason == "BeginTime"
 
 
-def test_a_refusal_by_name_is_shown_and_gives_the_hold_back(real, place):
-    real.adapter.qos_modify(name=real.allocation.qos, grp_submit_jobs=0)
-    job = real.submit()
-    open_to_jobs(real.adapter, place)
-    assert job.state == "refused"
-    assert "qos_limit" in job.reason
+def test_a_refusal_by_name_is_shown_and_gives_the_hold_back(real):
+    job = submit(real.person, real.allocation, gpus_per_node=1, time_limit_s=300)
+    Job.objects.filter(pk=job.pk).update(gpus_per_node=9)  # more than a node has, past the portal's own check
+    assert real.attempt(job).state == "refused"
+    assert "node_configuration" in job.reason
     assert balance(real.allocation).held == 0
+
+
+def test_a_limit_that_lags_behind_the_balance_is_waited_for(real, place):
+    real.adapter.qos_modify(name=real.allocation.qos, grp_submit_jobs=0)  # as in the moment after a resumption
+    job = real.attempt(submit(real.person, real.allocation, gpus_per_node=1, time_limit_s=300))
+    open_to_jobs(real.adapter, place)
+    assert (job.state, job.attempts) == ("queued", 1)
+    assert "limit_late" in job.reason
+    assert real.attempt(job).state == "pending"
 
 
 def test_cancelling_a_running_job(real):

@@ -58,7 +58,7 @@ def test_a_job_cancelled_before_the_attempt_is_not_submitted(job, slurm, submitt
     assert slurm.requests == []
 
 
-@pytest.mark.parametrize("code", ["qos_limit", "time_limit", "invalid_partition"])
+@pytest.mark.parametrize("code", ["dependency", "time_limit", "invalid_partition"])
 def test_a_named_refusal_gives_the_hold_back(job, slurm, allocation, code):
     slurm.on_submit = [SubmissionRefused(code, "Batch job submission failed: no")]
     attempt(job, slurm)
@@ -80,8 +80,8 @@ def test_a_controller_that_was_never_reached_is_tried_again_later(job, slurm, al
     assert len(slurm.jobs) == 1
 
 
-@pytest.mark.parametrize("code", ["invalid_account", "invalid_qos"])
-def test_an_account_that_slurm_does_not_know_yet_is_tried_again_and_then_refused(job, slurm, allocation, code):
+@pytest.mark.parametrize("code", ["invalid_account", "invalid_qos", "qos_limit"])
+def test_an_account_or_limit_that_slurm_does_not_know_yet_is_tried_again_and_then_refused(job, slurm, allocation, code):
     slurm.on_submit = [SubmissionRefused(code, "Invalid")]
     assert attempt(job, slurm).state == "queued"
     assert balance(allocation).held > 0
@@ -163,7 +163,7 @@ def test_nobody_elses_and_nothing_that_is_not_due_is_taken_along(submitter, seco
 def test_each_of_several_has_its_own_outcome(submitter, allocation, slurm):
     jobs = [submit(submitter, allocation, name=f"n{number}") for number in range(4)]
     outcomes = iter(
-        [None, SubmissionRefused("qos_limit", "no"), SubmissionUnknown("timeout"), SubmissionNotBegun("late")]
+        [None, SubmissionRefused("time_limit", "no"), SubmissionUnknown("timeout"), SubmissionNotBegun("late")]
     )
     accept = slurm.accept
 
