@@ -15,13 +15,15 @@ from scheduler.jobs.durations import DurationInvalid, duration_input, time_limit
 from scheduler.jobs.errors import JobRefused
 from scheduler.jobs.models import Job
 from scheduler.jobs.preflight import Problem
-from scheduler.jobs.presets import presets
+from scheduler.jobs.presets import Preset, presets_offered
 from scheduler.jobs.script import strip_block
 from scheduler.jobs.selectors import ProjectChoice, allocation_chosen
 
 MOST = 1_000_000
 SKELETON = "#!/bin/bash\n# Your commands. srun starts a task on every node.\nsrun hostname\n"
 PROBE = "a\nb"  # a textarea of the form: how its line end comes back tells whether a browser wrote CRLF for all of them
+# What this form can give a preset, of what `Preset.needs` names: so far no inputs for its fields, and no environment.
+GIVES: frozenset[str] = frozenset()
 FIELD_OF = {"project": "allocation"}  # the form asks for both in one field
 
 
@@ -96,7 +98,7 @@ class JobForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
-        preset = presets().get(data.get("preset", ""))
+        preset = presets_here().get(data.get("preset", ""))
         if preset and data.get("script", "").strip() not in ("", preset.script.strip()):
             data["preset"] = ""  # it began as the preset and is the person's own by now
         return data
@@ -126,6 +128,11 @@ class JobForm(forms.Form):
         self.add_error(field if field in self.fields else None, str(problem))
 
 
+def presets_here() -> dict[str, Preset]:
+    """The presets that this form offers, by name."""
+    return presets_offered(GIVES)
+
+
 def allocation_label(row: AllocationRow) -> str:
     return gettext("%(project)s · %(type)s · %(free)s GPU-hours left, until %(ends)s") % {
         "project": row.allocation.project.title,
@@ -147,7 +154,7 @@ def initial_of(*, preset: str, allocation: str, again: Job | None) -> dict[str, 
             "time_limit": duration_input(again.time_limit_s),
             "script": strip_block(again.script),
         }
-    known = presets().get(preset)
+    known = presets_here().get(preset)
     if known is None:
         return begin | {"name": "", "gpus_per_node": 1, "nodes": 1, "time_limit": "1h", "script": SKELETON}
     return begin | {

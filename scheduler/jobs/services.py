@@ -92,13 +92,13 @@ def job_submit(
 ) -> Job:
     """Takes a job: row, hold and the order to submit it, in one transaction. The cluster's worker does the rest.
 
-    `time_limit_s` is in seconds, whole minutes. An empty script takes the preset's. The same person's `form_key` with
-    the same content is the same job, however often it is sent. Raises JobRefused with all problems; nothing is written.
+    `time_limit_s` is in seconds, whole minutes. An empty script takes the preset's, if that needs nothing more. The
+    same person's `form_key` with the same content is the same job, however often it is sent. Raises JobRefused with all
+    problems; nothing is written.
     """
-    if preset and preset not in presets():
-        raise JobRefused([Problem("preset", "preset", _("There is no such preset."))])
+    _preset_known(preset)
+    script = script or _preset_script(preset)
     name = unicodedata.normalize("NFC", name.strip())
-    script = script or (presets()[preset].script if preset else "")
     job = Job(
         project=project,
         allocation=allocation,
@@ -121,6 +121,19 @@ def job_submit(
         if same is None:
             raise
         return same
+
+
+def _preset_known(slug: str) -> None:
+    if slug and slug not in presets():
+        raise JobRefused([Problem("preset", "preset", _("There is no such preset."))])
+
+
+def _preset_script(slug: str) -> str:
+    if not slug:
+        return ""
+    if presets()[slug].needs:
+        raise JobRefused([Problem("preset", "preset", _("This preset has fields to fill in first."))])
+    return presets()[slug].script
 
 
 def _job_same(job: Job) -> Job | None:

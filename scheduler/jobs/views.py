@@ -12,10 +12,9 @@ from portal.people.selectors import project_get, projects_of, projects_visible
 from portal.web.requests import PersonRequest
 from scheduler.jobs import selectors, services
 from scheduler.jobs.errors import JobEnded, JobRefused
-from scheduler.jobs.forms import FIELD_OF, JobForm, changed, initial_of
+from scheduler.jobs.forms import FIELD_OF, JobForm, changed, initial_of, presets_here
 from scheduler.jobs.models import Job
 from scheduler.jobs.preflight import Problem
-from scheduler.jobs.presets import presets
 from scheduler.jobs.timeline import charge_of, timeline_of
 
 ROWS_A_PAGE = 50
@@ -173,7 +172,7 @@ def _form_page(request: PersonRequest, form: JobForm, status: int = 200) -> Http
     choices = selectors.submission_choices(request.user)
     form.offer(choices)
     has_allocation = any(choice.allocations for choice in choices)
-    context = {"form": form, "presets": presets().values(), "has_allocation": has_allocation}
+    context = {"form": form, "presets": presets_here().values(), "has_allocation": has_allocation}
     return render(request, "jobs/new.html", context, status=status)
 
 

@@ -1,50 +1,20 @@
-"""Ready-made jobs. Each is a small versioned file NAME.toml (figures, titles) and its script NAME.sh."""
+"""Ready-made jobs, each a versioned file NAME.toml and its script NAME.sh: docs/presets.md says how to write one."""
 
-import tomllib
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from django.utils.translation import get_language
+from scheduler.jobs.presets.definition import Preset, fields_read, preset_read
 
 _HERE = Path(__file__).parent
 
 
-@dataclass(frozen=True)
-class Preset:
-    slug: str
-    version: int
-    gpus_per_node: int
-    nodes: int
-    time_limit_s: int
-    script: str
-    titles: dict[str, str]
-    descriptions: dict[str, str]
-
-    @property
-    def title(self) -> str:
-        return self.titles.get(get_language() or "", self.titles["en"])
-
-    @property
-    def description(self) -> str:
-        return self.descriptions.get(get_language() or "", self.descriptions["en"])
-
-
 @cache
 def presets() -> dict[str, Preset]:
-    """All presets by name. Read once: they are part of the installed code."""
-    return {path.stem: _read(path) for path in sorted(_HERE.glob("*.toml"))}
+    """All presets by name. Read once: they are part of the installed code. Raises PresetInvalid."""
+    common = fields_read(_HERE / "common" / "fields.toml")
+    return {path.stem: preset_read(path, common) for path in sorted(_HERE.glob("*.toml"))}
 
 
-def _read(path: Path) -> Preset:
-    figures = tomllib.loads(path.read_text(encoding="utf-8"))
-    return Preset(
-        slug=path.stem,
-        version=figures["version"],
-        gpus_per_node=figures["gpus_per_node"],
-        nodes=figures["nodes"],
-        time_limit_s=figures["time_limit_s"],
-        script=path.with_suffix(".sh").read_text(encoding="utf-8"),
-        titles=figures["title"],
-        descriptions=figures["description"],
-    )
+def presets_offered(gives: frozenset[str]) -> dict[str, Preset]:
+    """Those that a form can fill in which gives `gives`, of what `Preset.needs` names."""
+    return {slug: preset for slug, preset in presets().items() if preset.needs <= gives}
