@@ -1,0 +1,83 @@
+#!/bin/bash
+#SBATCH --signal=B:USR1@120
+#SBATCH --requeue
+#SBATCH --open-mode=append
+# A program of one's own, started by srun itself.
+command=(python3 main.py)
+per=gpu
+workdir=''
+run_name=''
+
+set -eo pipefail
+project_dir="${SAOLA_PROJECTS:-$HOME/saola}"/tieng-viet
+output="$project_dir/runs/${run_name:-$SLURM_JOB_ID}"
+export HF_HOME="$project_dir/cache/huggingface"
+export HF_TOKEN_PATH="${HF_TOKEN_PATH:-$HOME/.cache/huggingface/token}"
+mkdir -p "$output" "$HF_HOME"
+if [ -n "$workdir" ]; then cd -- "$workdir"; fi
+echo "results: $output"
+
+container=()
+inside=()
+
+# ---- Derived from the shape; change the shape in the form, not here.
+# 2 × 8 h100 GPUs; tasks per node: 8; 64 CPUs and 937 GiB of memory per node.
+nodes=2
+gpus_per_node=8
+cpus_per_node=64
+cpus_per_gpu=$((cpus_per_node > gpus_per_node ? cpus_per_node / gpus_per_node : 1))
+MASTER_ADDR="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | sed -n 1p)"
+MASTER_PORT=$((20000 + SLURM_JOB_ID % 10000))
+export MASTER_ADDR MASTER_PORT
+export OMP_NUM_THREADS="$cpus_per_gpu"
+export NCCL_DEBUG="${NCCL_DEBUG:-WARN}"
+export TORCH_NCCL_ASYNC_ERROR_HANDLING=1
+launcher=(bash -c 'export RANK="$SLURM_PROCID" LOCAL_RANK="$SLURM_LOCALID" WORLD_SIZE="$SLURM_NTASKS"
+    exec "$@"' task)
+step=(srun --nodes="$nodes" --ntasks=16 --ntasks-per-node=8
+    --cpus-per-task="$cpus_per_gpu" --kill-on-bad-exit=1 "${container[@]}")
+restarts=3
+asked=0
+step_pid=
+timer_pid=
+# The job begins anew under its own id, at most so many times; a cluster that does not allow it says so.
+again() {
+    if [ "${SLURM_RESTART_COUNT:-0}" -lt "$restarts" ]; then
+        echo "checkpoint: back into the queue, to go on from the last one"
+        scontrol requeue "$SLURM_JOB_ID"
+    fi
+}
+# Slurm sends USR1 to this shell 120 s before the time limit. A program that handles it saves
+# its state and ends; one that does not goes on, and continues from the checkpoint that it last wrote.
+# Only the trap calls it.
+# shellcheck disable=SC2317
+checkpoint() {
+    asked=1
+    echo "checkpoint: the time limit is near"
+    if [ -n "$step_pid" ]; then kill -USR1 "$step_pid" || true; fi
+    (sleep 96 > /dev/null 2>&1 && again) &
+    timer_pid=$!
+}
+trap checkpoint USR1
+run() {
+    local code=0
+    "${step[@]}" bash -c 'trap "" USR1; exec "$@"' task "${inside[@]}" "$@" &
+    step_pid=$!
+    wait "$step_pid" || code=$?
+    while kill -0 "$step_pid" 2> /dev/null; do
+        code=0
+        wait "$step_pid" || code=$?
+    done
+    if [ "$asked" = 1 ]; then
+        code=0
+        wait "$step_pid" || code=$?  # the first wait may have seen the signal, not the end
+        kill "$timer_pid" 2> /dev/null || true
+        again
+    fi
+    return "$code"
+}
+# ----
+
+# srun takes the last of two options. Each task for a GPU finds RANK, LOCAL_RANK and WORLD_SIZE, as under torchrun.
+if [ "$per" = node ]; then step+=(--ntasks="$nodes" --ntasks-per-node=1 --cpus-per-task="$cpus_per_node"); fi
+run "${launcher[@]}" "${command[@]}"

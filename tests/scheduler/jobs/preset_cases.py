@@ -1,0 +1,69 @@
+"""What the tests of presets fill in: every shape and environment, and something for each required field."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from scheduler.jobs.preflight import Shape
+from scheduler.jobs.presets import presets
+from scheduler.jobs.presets.definition import Preset
+from scheduler.jobs.presets.environments import Environment
+from scheduler.jobs.presets.render import Resources, preset_render
+
+SHAPES = ((1, 1), (1, 8), (2, 8), (4, 8))  # nodes × GPUs per node
+ENVIRONMENTS = (
+    Environment(),
+    Environment("module", modules=("cuda/12.4", "openmpi/5.0")),
+    Environment("conda", conda="train"),
+    Environment("apptainer", image="images/pytorch 24.05.sif", mounts=("/data/vi wiki",)),
+    Environment("enroot", image="nvcr.io#nvidia/pytorch:24.05-py3", mounts=("/data/vi wiki",)),
+)
+H100 = Resources(cpus_per_gpu=8, memory_mb_per_gpu=120_000)
+FILLED = {
+    "program": "train.py",
+    "arguments": "--note 'hai từ' --seed 7",
+    "data": "/data/corpus_text_document",
+    "restarts": "3",
+}
+TIME_LIMIT_S = 7200
+
+
+@dataclass(frozen=True)
+class Case:
+    preset: Preset
+    nodes: int
+    gpus_per_node: int
+    environment: Environment
+
+    @property
+    def name(self) -> str:
+        return f"{self.preset.slug}-{self.nodes}x{self.gpus_per_node}-{self.environment.kind}"
+
+    def script(self, *, time_limit_s: int = TIME_LIMIT_S, **fields: str) -> str:
+        return preset_render(
+            self.preset,
+            fields=filled(self.preset) | fields,
+            environment=self.environment,
+            shape=Shape("h100", self.gpus_per_node, self.nodes, time_limit_s),
+            project="tieng-viet",
+            resources=H100,
+        )
+
+
+def filled(preset: Preset) -> dict[str, str]:
+    return {field.name: FILLED[field.name] for field in preset.fields if field.name in FILLED}
+
+
+def cases() -> Iterator[Case]:
+    """Every preset × shape × environment that it has."""
+    for preset in presets().values():
+        for nodes, gpus_per_node in SHAPES:
+            if preset.nodes_most and nodes > preset.nodes_most:
+                continue
+            for environment in ENVIRONMENTS:
+                if environment.kind in preset.environments:
+                    yield Case(preset, nodes, gpus_per_node, environment)
+
+
+def case(slug: str, nodes: int, gpus_per_node: int, kind: str = "system") -> Case:
+    environment = next(one for one in ENVIRONMENTS if one.kind == kind)
+    return Case(presets()[slug], nodes, gpus_per_node, environment)
