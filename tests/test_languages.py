@@ -4,12 +4,15 @@ import gettext
 import re
 import shutil
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
 from django.conf import settings
 from django.template.base import Lexer, TokenType
+from django.utils.formats import date_format
+from django.utils.translation import override
 
 ROOT = Path(settings.BASE_DIR)
 PACKAGES = ("portal", "quotas", "scheduler", "monitoring")
@@ -118,3 +121,12 @@ def test_no_template_has_text_outside_a_translation(template: Path) -> None:
     spoken = re.findall(r'(?:aria-label|title|placeholder|alt)="([^"]*[^\W\d_]{2,}[^"]*)"', page)
     plain = [part for part in words + spoken if re.search(r"[^\W\d_]{2,}", part)]
     assert [part for part in plain if part.strip(" ·:–—\N{NO-BREAK SPACE}") not in SAME_EVERYWHERE] == []
+
+
+def test_dates_are_written_as_each_language_writes_them() -> None:
+    moment = datetime(2026, 11, 2, 20, 55, tzinfo=UTC)
+    with override("vi"):
+        assert date_format(moment, "DATE_FORMAT") == "2 tháng 11 năm 2026"
+        assert date_format(moment, "DATETIME_FORMAT") == "20:55 ngày 2 tháng 11 năm 2026"
+    with override("en"):
+        assert date_format(moment, "DATE_FORMAT") == "2 November 2026"
