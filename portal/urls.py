@@ -15,6 +15,7 @@ urlpatterns = [
     path("allocations/", include("quotas.allocations.urls")),
     path("", include("quotas.allocations.voucher_urls")),
     path("statements/", include("quotas.statements.urls")),
+    path("capacity/", include("scheduler.clusters.urls")),
     path("clusters/", include("scheduler.accounts.urls")),
     path("jobs/", include("scheduler.jobs.urls")),
     path("settlement/", include("scheduler.settlement.urls")),

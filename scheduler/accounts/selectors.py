@@ -77,33 +77,6 @@ def snapshot_of(cluster: Cluster) -> Snapshot | None:
     return getattr(cluster, "snapshot", None)
 
 
-@dataclass(frozen=True)
-class NodeRow:
-    name: str
-    state: str
-    reason: str
-    gpu_type: str
-    gpus: int
-    gpus_allocated: int
-
-
-def nodes_of(cluster: Cluster) -> list[NodeRow]:
-    """As last seen, those with a reason first."""
-    snapshot = snapshot_of(cluster)
-    rows = [
-        NodeRow(
-            name=node["name"],
-            state=node["state"],
-            reason=node["reason"],
-            gpu_type=", ".join(sorted(node["gpus"])).upper(),
-            gpus=sum(node["gpus"].values()),
-            gpus_allocated=sum(node["gpus_allocated"].values()),
-        )
-        for node in (snapshot.nodes if snapshot else [])
-    ]
-    return sorted(rows, key=lambda row: (not row.reason, row.name))
-
-
 def stored_plan(cluster: Cluster) -> StoredPlan | None:
     return getattr(cluster, "stored_plan", None)
 

@@ -25,7 +25,7 @@ def clusters(request: PersonRequest) -> HttpResponse:
 @login_required
 def cluster(request: PersonRequest, name: str) -> HttpResponse:
     found = selectors.cluster_get(request.user, name)
-    return render(request, "accounts/cluster.html", _live(request, found) | {"nodes": selectors.nodes_of(found)})
+    return render(request, "accounts/cluster.html", _live(request, found))
 
 
 @require_safe

@@ -46,5 +46,6 @@ class Snapshot(models.Model):
     slurmctld_booted_at = models.DateTimeField(null=True)
     slurmdbd_queue = models.PositiveIntegerField(default=0)  # sdiag's DBD agent queue size
     nodes = models.JSONField(default=list)
+    occupancy = models.JSONField(default=dict)  # occupancy.Occupancy.as_json
     pending_jobs = models.PositiveIntegerField(default=0)
     running_jobs = models.PositiveIntegerField(default=0)

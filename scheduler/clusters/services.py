@@ -7,6 +7,7 @@ from django.db import transaction
 from portal.clock import now
 from scheduler.clusters.adapters.protocol import ClusterAdapter, ClusterError, ControllerStatus, PartitionInfo, QueueJob
 from scheduler.clusters.models import Cluster, Partition, Snapshot
+from scheduler.clusters.occupancy import occupancy_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +44,18 @@ def snapshot_take(*, cluster: Cluster, adapter: ClusterAdapter) -> Look:
         )
         raise
     counts = [job.state == "PENDING" for job in queue]
+    seen_at = now()
     with transaction.atomic():
         Snapshot.objects.update_or_create(
             cluster=cluster,
             defaults={
-                "taken_at": now(),
+                "taken_at": seen_at,
                 "reachable": True,
                 "error": "",
                 "slurmctld_booted_at": status.booted_at,
                 "slurmdbd_queue": status.dbd_queue,
                 "nodes": [asdict(node) for node in nodes],
+                "occupancy": occupancy_of(nodes, partitions, queue, seen_at=seen_at).as_json(),
                 "pending_jobs": sum(counts),
                 "running_jobs": len(counts) - sum(counts),
             },

@@ -32,7 +32,7 @@ PAGES = {
         /vouchers/{voucher.number}/take-back/ /vouchers/{voucher.number}/change/ /vouchers/{voucher.number}/report/
         /allocations/ /allocations/{allocation.pk}/ /allocations/{allocation.pk}/transfers/?figure=consumed
         /statements/organisations/{organisation.slug}/ /statements/{statement.number}/
-        /organisations/{organisation.slug}/ /projects/{project.slug}/
+        /organisations/{organisation.slug}/ /projects/{project.slug}/ /capacity/{cluster.name}/
     """,
     "reviewer": """
         / /reviews/ /reviews/mine/{review_new.pk}/ /reviews/mine/{review_open.pk}/ /reviews/mine/{review_done.pk}/

@@ -4,6 +4,7 @@ Last month Sao Mai AI used a voucher with money, and its statement is issued. No
 being written, were returned, are reviewed, ranked, proposed and decided. Proposals wait, and one result is public.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -35,12 +36,16 @@ from quotas.reviews.services import (
 )
 from quotas.statements.months import Month
 from quotas.statements.services import files_make, periods_close, statements_issue, statements_verify
+from scheduler.clusters.models import Cluster
+from scheduler.clusters.services import snapshot_take
 from tests import factories
 from tests.portal.files.making import pdf
 from tests.quotas import makers
 from tests.quotas.applications.conftest import complete_texts
 from tests.quotas.makers import HOUR
 from tests.quotas.reviews.conftest import reviewed
+from tests.scheduler.clusters.test_capacity_pages import Seen
+from tests.scheduler.clusters.test_occupancy import node
 
 World = SimpleNamespace  # the cast of tests/conftest.py by name, and what is made here
 TERMS = Terms(shares=makers.SHARES, open_vouchers_limit=9, three_person_above_vnd=1_000_000_000)
@@ -58,10 +63,20 @@ def at_work(world: World) -> World:
     world.proposal = budget_propose(
         programme=world.programme, vnd=1_000_000_000, reason="Đợt bổ sung", person=world.second_operator
     )
+    _cluster(world)
     conflict_declare(
         person=world.reviewer, organisation=world.other_organisation, reason="Đồng tác giả", declared_by=world.reviewer
     )
     return world
+
+
+def _cluster(world: World) -> None:
+    """One node of each kind, jobs of three organisations."""
+    world.cluster = Cluster.objects.create(name="local", title="Cụm Hà Nội", created_at=now())
+    slurm = Seen()
+    slurm.shown_nodes += [node(f"gpu{3 + n:03}", state) for n, state in enumerate(("IDLE", "IDLE+DRAIN", "DOWN"))]
+    slurm.shown_queue[0] = replace(slurm.shown_queue[0], account=f"sl-{world.project.slug}", start_at=now())
+    snapshot_take(cluster=world.cluster, adapter=slurm)
 
 
 def _voucher(world: World) -> None:

@@ -141,10 +141,6 @@ def test_limits_stand_beside_slurms_counter(page, cluster: Cluster, project, ope
     assert text.count('<td class="num">10</td>') == 2  # counted, and short by
 
 
-def test_nodes_and_their_reasons_are_shown_escaped(page, cluster: Cluster) -> None:
-    assert "bad fan &lt;b&gt;" in page()
-
-
 def test_a_silent_slurm_is_said_first(page, cluster: Cluster) -> None:
     Snapshot.objects.update(reachable=False, error="Unable to contact slurm controller")
     text = page()
