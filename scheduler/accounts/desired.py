@@ -20,6 +20,7 @@ from scheduler.accounts.plan import (
     QosState,
     State,
 )
+from scheduler.accounts.registry import suspended
 from scheduler.clusters.adapters.protocol import PartitionInfo
 from scheduler.clusters.models import Cluster
 from scheduler.clusters.names import account_name
@@ -35,6 +36,7 @@ class Books:
     allocations: Sequence[Allocation]
     limits_gpu_seconds: Mapping[int, int]
     settled_gpu_seconds: Mapping[int, int]
+    suspended_gpu_seconds: Mapping[str, int] = field(default_factory=dict)  # by QOS
 
 
 @dataclass
@@ -58,7 +60,7 @@ def books_read(cluster: Cluster) -> Books:
     sums = Refund.objects.filter(allocation__in=ids).order_by().values_list("allocation")
     refunds = dict(sums.annotate(Sum("amount_gpu_seconds")))
     settled = {pk: balances[pk].consumed + refunds.get(pk, 0) for pk in ids}
-    return Books(allocations, limits, settled)
+    return Books(allocations, limits, settled, suspended.by_qos(cluster))
 
 
 def is_open(allocation: Allocation, today: date) -> bool:

@@ -12,6 +12,7 @@ def collect() -> Iterator[Metric]:
         "saola_plan_actions": "What the last cycle left to do on the cluster.",
         "saola_plan_refused": "What Slurm refused in the last cycle.",
         "saola_plan_removals_withheld": "Removals above the cap: none of them was done.",
+        "saola_accounting_tree_faults": "Faults of slurmdbd's tree of accounts: with any, nothing is removed or moved.",
         "saola_plan_age_seconds": "Time since a plan was last made and read back.",
     }
     plans = {name: GaugeMetricFamily(name, text, labels=["cluster"]) for name, text in families.items()}
@@ -20,6 +21,7 @@ def collect() -> Iterator[Metric]:
             len(row.actions),
             len(row.errors),
             row.removals_withheld,
+            len(row.tree_faults),
             (now() - row.made_at).total_seconds(),
         )
         for family, figure in zip(plans.values(), figures, strict=True):
@@ -36,8 +38,8 @@ def _limits() -> Iterator[Metric]:
     )
     lag = GaugeMetricFamily("saola_limits_not_held", "Limits that slurmctld does not hold yet.", labels=["cluster"])
     rows = LimitReading.objects.values_list("cluster__name").annotate(
-        Sum("counter_gap_gpu_seconds"),
-        Count("id", filter=~Q(read_minutes=F("wanted_minutes")) | Q(read_minutes=None)),
+        gap_gpu_seconds=Sum("counter_gap_gpu_seconds"),
+        not_held=Count("id", filter=~Q(read_minutes=F("wanted_minutes")) | Q(read_minutes=None)),
     )
     for name, gap_gpu_seconds, not_held in rows:
         gap.add_metric([name], gap_gpu_seconds)

@@ -4,7 +4,7 @@ What a plan never holds: anything about accounts and QOS that the portal did not
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -148,6 +148,10 @@ class Plan:
 
     def of(self, verb: Verb) -> list[Action]:
         return [action for action in self.actions if action.verb == verb]
+
+    def only(self, kind: str, name: str) -> "Plan":
+        """What it does to one object. Limits are read back and withdrawals confirmed all the same."""
+        return replace(self, actions=tuple(row for row in self.actions if (row.kind, row.name) == (kind, name)))
 
     @property
     def removals(self) -> list[Action]:

@@ -1,15 +1,18 @@
 """Reading what the portal made and wants on a cluster. What takes a person is for the centre's people only."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from typing import Any
 
-from django.db.models import Count, F, QuerySet
+from django.db.models import Count, F, Q, QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 
 from portal.people.rules import Person, reads_everything
 from quotas.allocations.models import Allocation
-from scheduler.accounts.models import LimitReading, OwnedName, StoredPlan
+from scheduler.accounts.models import LimitReading, OutsideChange, OwnedName, StoredPlan
 from scheduler.accounts.plan import Kind, Owned
 from scheduler.clusters.models import Cluster, Snapshot
 
@@ -52,6 +55,7 @@ def clusters_overview(person: Person) -> list["ClusterRow"]:
                 is_unreachable=snapshot is not None and not snapshot.reachable,
                 removals_withheld=stored.removals_withheld if stored else 0,
                 refused=len(stored.errors) if stored else 0,
+                tree_faults=len(stored.tree_faults) if stored else 0,
                 limits_not_held=limits_not_held.get(cluster.pk, 0),
             )
         )
@@ -66,11 +70,13 @@ class ClusterRow:
     is_unreachable: bool
     removals_withheld: int
     refused: int
+    tree_faults: int
     limits_not_held: int
 
     @property
     def problems(self) -> int:
-        return self.is_unreachable + bool(self.removals_withheld) + bool(self.refused) + bool(self.limits_not_held)
+        needs = (self.removals_withheld, self.refused, self.tree_faults, self.limits_not_held)
+        return self.is_unreachable + sum(map(bool, needs))
 
 
 def snapshot_of(cluster: Cluster) -> Snapshot | None:
@@ -81,7 +87,22 @@ def stored_plan(cluster: Cluster) -> StoredPlan | None:
     return getattr(cluster, "stored_plan", None)
 
 
+def action_of(stored: StoredPlan, kind: str, name: str) -> dict[str, Any] | None:
+    """What the stored plan does to one object."""
+    return next((row for row in stored.actions if (row["kind"], row["name"]) == (kind, name)), None)
+
+
+def outside_changes(cluster: Cluster, *, names: Iterable[str] = ()) -> list[OutsideChange]:
+    """What others did by hand to what is ours, the newest first; of these accounts and QOS, or of all."""
+    rows = OutsideChange.objects.filter(cluster=cluster)
+    wanted = set(names)
+    if wanted:
+        rows = rows.filter(reduce(or_, (Q(names__contains=[name]) for name in sorted(wanted))))
+    return list(rows[:OUTSIDE_SHOWN])
+
+
 MINUTE_S = 60
+OUTSIDE_SHOWN = 30
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,14 @@ from scheduler.clusters.models import Cluster
 def plan_apply_asked(message: Message) -> None:
     """An operator asked to apply the plan with the removals that they saw."""
     payload = message.payload
+    kind, name = payload.get("only") or ("", "")
     cluster = Cluster.objects.get(name=payload["cluster"])
     try:
-        cluster_apply(cluster=cluster, removals_cap=payload["removals_cap"], actor=payload["actor"])
+        cluster_apply(
+            cluster=cluster,
+            removals_cap=payload["removals_cap"],
+            actor=payload["actor"],
+            only=(kind, name) if kind else None,
+        )
     except AnotherApplies as error:
         raise Later(5, "another process applies a plan to the cluster") from error

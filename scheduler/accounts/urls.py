@@ -9,4 +9,5 @@ urlpatterns = [
     path("<slug:name>/", views.cluster, name="cluster"),
     path("<slug:name>/live/", views.cluster_live, name="cluster_live"),
     path("<slug:name>/apply/", views.apply, name="apply"),
+    path("<slug:name>/repair/", views.repair, name="repair"),
 ]

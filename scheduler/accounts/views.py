@@ -3,14 +3,14 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from portal.people.rules import is_operator
 from portal.web.requests import PersonRequest
 from scheduler.accounts import selectors
 from scheduler.accounts.asking import plan_application_ask
 from scheduler.accounts.errors import PlanChanged
-from scheduler.accounts.words import action_rows, note_text, removals_count, removals_text
+from scheduler.accounts.words import action_row, action_rows, note_text, outside_rows, removals_count, removals_text
 from scheduler.clusters.models import Cluster
 
 
@@ -49,6 +49,36 @@ def apply(request: PersonRequest, name: str) -> HttpResponse:
     return redirect("accounts:cluster", name)
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def repair(request: PersonRequest, name: str) -> HttpResponse:
+    """One object of the plan: what differs, who changed it by hand, and the button that makes it right."""
+    found = selectors.cluster_get(request.user, name)
+    if not is_operator(request.user):
+        raise Http404
+    given = request.POST if request.method == "POST" else request.GET
+    only = given.get("kind", ""), given.get("object", "")
+    if request.method == "POST":
+        try:
+            plan_application_ask(cluster=found, digest=request.POST.get("digest", ""), actor=request.user, only=only)
+            messages.success(request, _("The worker was asked to repair it. This page shows what it reads back."))
+        except PlanChanged:
+            messages.warning(request, _("The plan has changed since you saw it. Look at it again."))
+        return redirect("accounts:cluster", name)
+    stored = selectors.stored_plan(found)
+    action = selectors.action_of(stored, *only) if stored else None
+    if stored is None or action is None:
+        messages.success(request, _("There is nothing to repair there any more."))
+        return redirect("accounts:cluster", name)
+    context = {
+        "cluster": found,
+        "stored": stored,
+        "action": action_row(action),
+        "outside": outside_rows(selectors.outside_changes(found, names=only[1].split("/")[:1])),
+    }
+    return render(request, "accounts/repair.html", context)
+
+
 @require_safe
 @login_required
 def card(request: PersonRequest) -> HttpResponse:
@@ -71,5 +101,6 @@ def _live(request: PersonRequest, found: Cluster) -> dict[str, object]:
         "removals": removals,
         "removals_text": removals_text(removals),
         "limits": selectors.limit_rows(found),
+        "outside": outside_rows(selectors.outside_changes(found)),
         "may_apply": is_operator(request.user),
     }

@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.formats import date_format
 from django.utils.functional import Promise
+from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from portal.web.templatetags.ui import gpu_hours
-from scheduler.accounts.models import StoredPlan
+from scheduler.accounts.models import OutsideChange, StoredPlan
 
 MINUTE_S = 60
 SHOWN = 200  # actions on the page; the rest is counted
@@ -47,27 +49,53 @@ class ActionRow:
     kind: str | Promise
     name: str
     is_blocked: bool
+    stored_kind: str
+    stored_name: str
     changes: Sequence[ChangeRow]
 
 
 def action_rows(stored: StoredPlan) -> list[ActionRow]:
-    return [
-        ActionRow(
-            verb=action["verb"],
-            kind=KINDS.get(action["kind"], action["kind"]),
-            name=action["name"].rstrip("/"),
-            is_blocked=action["is_blocked"],
-            changes=[
-                ChangeRow(
-                    FIELDS.get(change["field"], change["field"]),
-                    _value(change["field"], change["from"], is_there=action["verb"] != "add"),
-                    _value(change["field"], change["to"], is_there=action["verb"] != "remove"),
-                )
-                for change in action["changes"]
-            ],
-        )
-        for action in stored.actions[:SHOWN]
-    ]
+    return [action_row(action) for action in stored.actions[:SHOWN]]
+
+
+def action_row(action: Mapping[str, Any]) -> ActionRow:
+    return ActionRow(
+        verb=action["verb"],
+        kind=KINDS.get(action["kind"], action["kind"]),
+        name=action["name"].rstrip("/"),
+        is_blocked=action["is_blocked"],
+        stored_kind=action["kind"],
+        stored_name=action["name"],
+        changes=[
+            ChangeRow(
+                FIELDS.get(change["field"], change["field"]),
+                _value(change["field"], change["from"], is_there=action["verb"] != "add"),
+                _value(change["field"], change["to"], is_there=action["verb"] != "remove"),
+            )
+            for change in action["changes"]
+        ],
+    )
+
+
+@dataclass(frozen=True)
+class OutsideRow:
+    change: OutsideChange
+    outcome: str
+    tone: str
+    icon: str
+
+
+def outside_rows(changes: Sequence[OutsideChange]) -> list[OutsideRow]:
+    return [_outside_row(change) for change in changes]
+
+
+def _outside_row(change: OutsideChange) -> OutsideRow:
+    if change.repaired_at is not None:
+        at = date_format(localtime(change.repaired_at), "SHORT_DATETIME_FORMAT")
+        return OutsideRow(change, _("Repaired %(at)s") % {"at": at}, "good", "check")
+    if change.differs:
+        return OutsideRow(change, _("Still differs"), "bad", "alert-triangle")
+    return OutsideRow(change, _("Not against the plan"), "quiet", "info-circle")
 
 
 def _value(field: str, value: Any, *, is_there: bool) -> str:

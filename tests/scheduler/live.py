@@ -29,6 +29,10 @@ class ProgramsAs(Programs):
 
     user: str = ""
 
+    @property
+    def identity(self) -> str:
+        return self.user
+
     def _vector(self, vector: Sequence[str]) -> list[str]:
         entry = pwd.getpwnam(self.user)
         return ["setpriv", f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--init-groups", "--", *vector]

@@ -10,6 +10,7 @@ from quotas.allocations.services import withdrawal_confirm
 from scheduler.accounts.models import LimitReading, OwnedName
 from scheduler.accounts.plan import ROOT, Action, Kind, Plan, QosState, Verb
 from scheduler.accounts.services.planning import plan_make
+from scheduler.accounts.services.tree import TreeLook, cuts_tree, tree_look
 from scheduler.clusters.adapters import ClusterAdapter, adapter_for
 from scheduler.clusters.adapters.protocol import AssociationBusy, ClusterError, ClusterUnreachable, QosUsage
 from scheduler.clusters.models import Cluster
@@ -30,6 +31,7 @@ class Applied:
     busy: list[Action] = field(default_factory=list)  # removals that wait for running jobs; their access has ended
     errors: list[str] = field(default_factory=list)  # what Slurm refused, in its words; the rest went on
     removals_withheld: int = 0  # more than the cap: none of them was done
+    tree: TreeLook = field(default_factory=TreeLook)  # with faults nothing was removed or moved
     withdrawals_confirmed: int = 0
 
 
@@ -43,20 +45,25 @@ def plan_apply(
 ) -> Applied:
     """Does what the plan says, in its order, removals last; then everything is read back.
 
-    More removals than `removals_cap`: none is done, the rest is. One refused action does not stop the others. After
-    `budget_s` seconds what is left waits for the next plan. Raises ClusterUnreachable where Slurm went away; what was
-    done until then is found by the next plan.
+    More removals than `removals_cap`: none is done, the rest is. While slurmdbd's tree of accounts has a fault nothing
+    is removed or moved; who is to be removed loses the right to start anything (that touches no tree). One refused
+    action does not stop the others. After `budget_s` seconds what is left waits for the next plan. Raises
+    ClusterUnreachable where Slurm went away; what was done until then is found by the next plan.
     """
     slurm = adapter or adapter_for(cluster.name)
     applied = Applied(left=plan)
     if len(plan.removals) > removals_cap:
         applied.removals_withheld = len(plan.removals)
         logger.error("%s: %s removals are above the cap of %s", cluster.name, len(plan.removals), removals_cap)
+    applied.tree = tree_look(cluster, plan, slurm)
     deadline = time.monotonic() + budget_s
     for batch in _batches(plan):
         if time.monotonic() > deadline:
             break  # the rest is found again by the next plan
         if batch[0].verb == Verb.REMOVE and applied.removals_withheld and not batch[0].is_blocked:
+            continue
+        if applied.tree.faults and cuts_tree(batch[0]):
+            _block_safely(cluster, batch[0], slurm)
             continue
         _batch_apply(cluster, plan, batch, slurm, applied)
     usage = _limits_read_back(plan, slurm)
@@ -226,6 +233,16 @@ def _block(action: Action, slurm: ClusterAdapter) -> None:
     if action.kind == Kind.ASSOCIATION and not action.is_blocked:
         account, user, partition = action.key
         slurm.association_block(account=account, user=user, partition=partition)
+
+
+def _block_safely(cluster: Cluster, action: Action, slurm: ClusterAdapter) -> None:
+    try:
+        if action.verb == Verb.REMOVE:
+            _block(action, slurm)
+    except ClusterUnreachable:
+        raise
+    except ClusterError as error:
+        logger.error("%s: block %s: %s", cluster.name, action.name, error)
 
 
 # ---- reading back

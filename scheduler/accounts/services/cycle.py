@@ -3,6 +3,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 from django.db import connection
 
@@ -12,8 +13,9 @@ from portal.locks import LockSpace
 from scheduler.accounts.models import StoredPlan
 from scheduler.accounts.plan import Action
 from scheduler.accounts.services.applying import Applied, plan_apply
+from scheduler.accounts.services.outside import outside_follow, outside_look
 from scheduler.accounts.services.planning import plan_make
-from scheduler.clusters.adapters import ClusterAdapter
+from scheduler.clusters.adapters import ClusterAdapter, adapter_for
 from scheduler.clusters.models import Cluster
 
 LOCK_WAIT_S = 60.0
@@ -39,25 +41,47 @@ def accounts_cycle(cluster_name: str, *, adapter: ClusterAdapter | None = None) 
         return _apply(cluster, cluster.removals_cap, adapter, actor, budget_s=CYCLE_BUDGET_S)
 
 
-def cluster_apply(*, cluster: Cluster, removals_cap: int, actor: str, adapter: ClusterAdapter | None = None) -> Applied:
-    """The same on demand, with a cap of its own. Raises AnotherApplies and ClusterError."""
+def cluster_apply(
+    *,
+    cluster: Cluster,
+    removals_cap: int,
+    actor: str,
+    only: tuple[str, str] | None = None,
+    adapter: ClusterAdapter | None = None,
+) -> Applied:
+    """The same on demand, with a cap of its own, for all or `only` one object (kind, name).
+
+    Raises AnotherApplies and ClusterError.
+    """
     with _lock(cluster, wait_s=LOCK_WAIT_S) as mine:
         if not mine:
             raise AnotherApplies(cluster.name)
-        return _apply(cluster, removals_cap, adapter, actor, budget_s=float("inf"))
+        return _apply(cluster, removals_cap, adapter, actor, budget_s=float("inf"), only=only)
 
 
 def _apply(
-    cluster: Cluster, removals_cap: int, adapter: ClusterAdapter | None, actor: str, *, budget_s: float
+    cluster: Cluster,
+    removals_cap: int,
+    adapter: ClusterAdapter | None,
+    actor: str,
+    *,
+    budget_s: float,
+    only: tuple[str, str] | None = None,
 ) -> Applied:
+    slurm = adapter or adapter_for(cluster.name)
     with acting(actor, "cluster_apply"):
-        made = plan_make(cluster=cluster, adapter=adapter)
-        applied = plan_apply(cluster=cluster, plan=made, removals_cap=removals_cap, adapter=adapter, budget_s=budget_s)
-        _store(cluster, applied)
+        made = plan_make(cluster=cluster, adapter=slurm)
+        outside_read_at = outside_look(cluster, made, slurm)
+        asked = made if only is None else made.only(*only)
+        applied = plan_apply(cluster=cluster, plan=asked, removals_cap=removals_cap, adapter=slurm, budget_s=budget_s)
+        if applied.left is asked:
+            applied.left = made
+        outside_follow(cluster, applied.left)
+        _store(cluster, applied, outside_read_at)
     return applied
 
 
-def _store(cluster: Cluster, applied: Applied) -> None:
+def _store(cluster: Cluster, applied: Applied, outside_read_at: datetime | None) -> None:
     actions = [_action_json(action) for action in applied.left.actions]
     facts: dict[str, object] = {
         "made_at": now(),
@@ -65,6 +89,9 @@ def _store(cluster: Cluster, applied: Applied) -> None:
         "notes": [note.as_json() for note in applied.left.notes],
         "errors": applied.errors[:50],
         "removals_withheld": applied.removals_withheld,
+        "tree_faults": list(applied.tree.faults),
+        "tree_checked_at": applied.tree.at,
+        "outside_read_at": outside_read_at,
         "digest": hashlib.sha256(json.dumps(actions, sort_keys=True).encode()).hexdigest(),
     }
     if applied.done:

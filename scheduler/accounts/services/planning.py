@@ -1,6 +1,7 @@
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 
 from portal.clock import now
 from quotas.allocations.selectors import withdrawals_requested
@@ -38,9 +39,10 @@ def plan_make(*, cluster: Cluster, adapter: ClusterAdapter | None = None) -> Pla
 
 
 def _limits(cluster: Cluster, books: Books, slurm: ClusterAdapter) -> dict[str, Limit]:
-    period_s = slurm.controller_status().priority_calc_period_s
+    status = slurm.controller_status()
     queue: list[QueueJob] = slurm.queue()
-    running = running_by_qos(queue, now())
+    # Starts are on slurmctld's clock, which may differ from this host's.
+    running = running_by_qos(queue, now() + timedelta(seconds=status.clock_ahead_s))
     usage: Mapping[str, QosUsage] = slurm.qos_usage([row.qos for row in books.allocations]) if books.allocations else {}
     gaps = dict(LimitReading.objects.filter(cluster=cluster).values_list("qos", "counter_gap_gpu_seconds"))
     return {
@@ -49,8 +51,9 @@ def _limits(cluster: Cluster, books: Books, slurm: ClusterAdapter) -> dict[str, 
             settled_gpu_seconds=books.settled_gpu_seconds[row.pk],
             running=running.get(row.qos, Running()),
             usage=usage.get(row.qos),
-            priority_calc_period_s=period_s,
+            priority_calc_period_s=status.priority_calc_period_s,
             previous_gap_gpu_seconds=gaps.get(row.qos, 0),
+            suspended_gpu_seconds=books.suspended_gpu_seconds.get(row.qos, 0),
         )
         for row in books.allocations
     }

@@ -6,15 +6,18 @@ writes here reads back.
 
 import pwd
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 
-from scheduler.clusters.adapters import parse
+from scheduler.clusters.adapters import parse, parse_changes
 from scheduler.clusters.adapters.programs import Answer, Programs, failure
 from scheduler.clusters.adapters.protocol import (
     AccountInfo,
+    AccountingChange,
     AssociationBusy,
     AssociationInfo,
     QosInfo,
     QosUsage,
+    TreeNode,
 )
 
 _NAMES_A_CALL = 500
@@ -37,6 +40,28 @@ class AccountCommands:
     def _associations(self) -> str:
         fields = f"format={','.join(parse.ASSOCIATION_FIELDS)}"
         return self.programs.read("sacctmgr", "-nP", "show", "assoc", "where", f"cluster={self.cluster}", fields)
+
+    def tree(self) -> list[TreeNode] | None:
+        fields = f"format={','.join(parse.TREE_FIELDS)}"
+        answer = self.programs.ask("sacctmgr", "-nP", "show", "assoc", "where", f"cluster={self.cluster}", fields)
+        if answer.code and "Unknown field" in answer.error:
+            return None
+        if answer.code:
+            raise failure("sacctmgr", answer)
+        return parse.tree(answer.out)
+
+    def changes_by_others(self, *, since: datetime) -> list[AccountingChange]:
+        start = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        fields = f"format={','.join(parse_changes.CHANGE_FIELDS)}"
+        shown = self.programs.read("sacctmgr", "-nP", "show", "transactions", f"start={start}", "withassoc", fields)
+        theirs = [row for row in parse_changes.changes(shown, self.cluster) if row.actor != self.programs.identity]
+        if any("id_assoc=" in row.what for row in theirs):
+            # Of what is gone slurmdbd shows numbers only; what they meant stands where it was made.
+            made = self.programs.read(
+                "sacctmgr", "-nP", "show", "transactions", "action=Add Associations", "format=where,info"
+            )
+            theirs = parse_changes.changes_named(theirs, made)
+        return theirs
 
     def qos(self) -> list[QosInfo]:
         return parse.qos(self.programs.read("sacctmgr", "-nP", "show", "qos", f"format={','.join(parse.QOS_FIELDS)}"))

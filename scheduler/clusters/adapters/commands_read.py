@@ -68,6 +68,9 @@ class ReadCommands:
         for begin in range(0, len(ids), _IDS_A_CALL):
             yield from self._records([*window, "-j", ",".join(ids[begin : begin + _IDS_A_CALL])])
 
+    def purge_horizon(self) -> datetime | None:
+        return parse.purge_horizon(self.programs.read("sacctmgr", "-n", "show", "config"), now())
+
     def _records(self, arguments: Sequence[str]) -> Iterator[AccountingRecord]:
         cut = separator()
         # -D keeps the run before a requeue, which Slurm charged; -X leaves steps out; -p ends every field with the cut.

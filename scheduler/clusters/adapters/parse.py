@@ -6,7 +6,7 @@ separator that nobody can guess, one per call, and a record ends after its last 
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from scheduler.clusters.adapters.protocol import (
     AccountInfo,
@@ -19,6 +19,7 @@ from scheduler.clusters.adapters.protocol import (
     QosInfo,
     QosUsage,
     QueueJob,
+    TreeNode,
 )
 
 UNTYPED_GPU = "gpu"
@@ -27,6 +28,7 @@ UNTYPED_GPU = "gpu"
 QOS_KNOWN_AFTER_S = 300
 _NOTHING = {"", "Unknown", "None", "N/A", "NONE", "(null)"}
 _UNLIMITED = {"UNLIMITED", "INFINITE", "NOT_SET", "INVALID", "Partition_Limit"}
+_ZONES = timedelta(days=1)  # by as much two time zones may differ
 _MULTIPLES = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 
 SQUEUE_FIELDS = (
@@ -41,6 +43,7 @@ ACCOUNT_FIELDS = ("account", "org", "descr")
 ASSOCIATION_FIELDS = (
     "account", "user", "partition", "parentname", "qos", "defaultqos", "maxjobs", "maxsubmitjobs",
 )  # fmt: skip
+TREE_FIELDS = ("account", "user", "partition", "parentname", "lft", "rgt")
 QOS_FIELDS = ("name", "flags", "grptresmins", "mintresperjob", "grpjobs", "grpsubmitjobs")
 
 
@@ -276,6 +279,7 @@ def controller_status(config: str, sdiag: str, answered_at: datetime) -> Control
     queue = re.search(r"^DBD Agent queue size: *(\d+)", sdiag, re.MULTILINE)
     if not queue or "BOOT_TIME" not in lines:
         raise ClusterError("slurmctld answers, but not in the form we know: no BOOT_TIME or DBD Agent queue size")
+    clock = re.search(r"^sdiag output at .*\((\d+)\)", sdiag, re.MULTILINE)
     message_timeout = re.match(r"\d+", lines.get("MessageTimeout", ""))
     return ControllerStatus(
         booted_at=required_moment(lines["BOOT_TIME"]),
@@ -283,6 +287,7 @@ def controller_status(config: str, sdiag: str, answered_at: datetime) -> Control
         answered_at=answered_at,
         priority_calc_period_s=duration_s(lines.get("PriorityCalcPeriod", "")) or 300,
         message_timeout_s=int(message_timeout[0]) if message_timeout else 10,
+        clock_at=datetime.fromtimestamp(int(clock[1]), tz=UTC) if clock else None,
     )
 
 
@@ -327,6 +332,14 @@ def associations(text: str) -> list[AssociationInfo]:
     ]
 
 
+def tree(text: str) -> list[TreeNode]:
+    """A user's parent is the account; sacctmgr names one for accounts only."""
+    return [
+        TreeNode(account, user, partition, account if user else parent, int(left), int(right))
+        for account, user, partition, parent, left, right in rows(text, len(TREE_FIELDS))
+    ]
+
+
 def qos(text: str) -> list[QosInfo]:
     return [
         QosInfo(
@@ -339,6 +352,25 @@ def qos(text: str) -> list[QosInfo]:
         )
         for name, flags, grp_tres_mins, min_tres_per_job, grp_jobs, grp_submit_jobs in rows(text, len(QOS_FIELDS))
     ]
+
+
+def purge_horizon(config: str, moment: datetime) -> datetime | None:
+    """From `sacctmgr show config`: "PurgeJobAfter = 12 months*" (the star: archived first), "NONE" for no purge.
+
+    slurmdbd rounds down to the beginning of an hour, a day or a month in its own time zone: this is never earlier.
+    """
+    found = re.search(r"^PurgeJobAfter *= *(\S+)(?: +(\w+))?", config, re.MULTILINE)
+    if not found:
+        raise ClusterError("slurmdbd shows its configuration, but not in the form we know: no PurgeJobAfter")
+    if not found[1].isdigit():
+        return None
+    amount, unit = int(found[1]), (found[2] or "").rstrip("s")
+    if unit == "month":
+        year, month = divmod(moment.year * 12 + moment.month - 1 - amount, 12)
+        return datetime(year, month + 1, 1, tzinfo=UTC) + _ZONES
+    if unit not in {"day", "hour"}:
+        raise ClusterError(f"slurmdbd purges after a time that we do not know: {found[0]!r}")
+    return moment - amount * timedelta(**{f"{unit}s": 1}) + (_ZONES if unit == "day" else timedelta())
 
 
 def qos_usage(text: str) -> dict[str, QosUsage]:

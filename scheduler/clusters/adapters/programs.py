@@ -1,6 +1,8 @@
 """Running Slurm's programs: argument vectors, a clean environment, timeouts, typed errors. No shell anywhere."""
 
 import codecs
+import os
+import pwd
 import secrets
 import subprocess
 import tempfile
@@ -43,6 +45,11 @@ class Programs:
     slurm_conf: str
     accounting_lock: str
     bin_dir: str = "/usr/bin"
+
+    @property
+    def identity(self) -> str:
+        """The unix account under which they run: whom Slurm writes down as the actor."""
+        return pwd.getpwuid(os.geteuid()).pw_name
 
     @property
     def environment(self) -> dict[str, str]:

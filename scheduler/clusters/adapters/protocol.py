@@ -50,6 +50,17 @@ class ControllerStatus:
     # slurm.conf's, with Slurm's own defaults: how late running usage reaches the counters, how long a reply may take.
     priority_calc_period_s: int = 300
     message_timeout_s: int = 10
+    clock_at: datetime | None = None  # slurmctld's own clock as it answered, to the second
+
+    @property
+    def clock_ahead_s(self) -> int:
+        """By how many seconds slurmctld's clock is ahead of the portal's; 0 where it did not say."""
+        return round((self.clock_at - self.answered_at).total_seconds()) if self.clock_at else 0
+
+    @property
+    def slurm_now(self) -> datetime:
+        """The moment of the answer on slurmctld's clock, which is the one that writes the times of jobs."""
+        return self.clock_at or self.answered_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +161,34 @@ class AssociationInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class TreeNode:
+    """A place in slurmdbd's tree of accounts, kept as nested intervals: an account's, or a user's in it."""
+
+    account: str
+    user: str  # "" for the account itself
+    partition: str
+    parent: str  # account; "" for root
+    left: int
+    right: int
+
+    @property
+    def name(self) -> str:
+        return "/".join(filter(None, (self.account, self.user, self.partition)))
+
+
+@dataclass(frozen=True, slots=True)
+class AccountingChange:
+    """A change of accounts, members or QOS as slurmdbd wrote it down."""
+
+    number: int
+    at: datetime  # slurmdbd's clock
+    actor: str  # unix account
+    verb: str  # slurmdbd's: "Modify QOS", "Remove Associations"
+    what: str  # which objects, and what was set
+    words: frozenset[str]  # every name in it: of accounts, users, QOS
+
+
+@dataclass(frozen=True, slots=True)
 class QosInfo:
     name: str
     flags: frozenset[str]
@@ -203,9 +242,18 @@ class ClusterAdapter(Protocol):
     ) -> Iterator[AccountingRecord]:
         """Records active in the window, or of these job ids, duplicates (runs before a requeue) included."""
 
+    def purge_horizon(self) -> datetime | None:
+        """What was submitted before it slurmdbd may have purged, by its own configuration; None: it purges nothing."""
+
     # accounts
     def accounts(self) -> list[AccountInfo]: ...
     def associations(self) -> list[AssociationInfo]: ...
+    def tree(self) -> list[TreeNode] | None:
+        """None where this Slurm keeps no intervals (from 23.11 on): then they cannot be wrong."""
+
+    def changes_by_others(self, *, since: datetime) -> list[AccountingChange]:
+        """What everybody but this process's own user changed."""
+
     def qos(self) -> list[QosInfo]: ...
     def qos_usage(self, names: Iterable[str]) -> dict[str, QosUsage]: ...
     def unix_account_exists(self, name: str) -> bool: ...

@@ -43,6 +43,31 @@ def test_a_counter_that_lost_something_lowers_the_limit_by_it() -> None:
     assert (found.minutes, found.counter_gap_gpu_seconds) == (80, 1_200)
 
 
+def test_suspended_time_is_in_the_counter_and_in_nobodys_account() -> None:
+    found = limit(
+        limit_gpu_seconds=6_000,
+        settled_gpu_seconds=1_500,
+        running=NOTHING,
+        usage=QosUsage("q", 2_100, 100, 35),
+        priority_calc_period_s=60,
+        suspended_gpu_seconds=600,
+    )
+    assert (found.minutes, found.counter_gap_gpu_seconds) == (110, 0)
+    assert found.minutes * 60 - 2_100 == 6_000 - 1_500
+
+
+def test_a_counter_without_suspended_time_raises_no_limit() -> None:
+    found = limit(
+        limit_gpu_seconds=6_000,
+        settled_gpu_seconds=1_500,
+        running=NOTHING,
+        usage=QosUsage("q", 1_500, 100, 25),
+        priority_calc_period_s=60,
+        suspended_gpu_seconds=600,
+    )
+    assert (found.minutes, found.counter_gap_gpu_seconds) == (100, 600)
+
+
 def test_a_counter_that_is_ahead_gives_nothing_back() -> None:
     assert of(settled=300, counted=1_500).minutes == 100  # a job ended that settlement has not charged yet
 

@@ -21,5 +21,6 @@ ROWS = [
     Row("accounts:card", 404, **dict.fromkeys(READERS, 204)),
     Row("accounts:cluster", 404, args=cluster_name, **READERS),
     Row("accounts:cluster_live", 404, args=cluster_name, **READERS),
+    Row("accounts:repair", 404, args=cluster_name, operator=302, second_operator=302),
     Row("accounts:apply", 404, args=cluster_name, post={"digest": "x"}, operator=302, second_operator=302),
 ]
