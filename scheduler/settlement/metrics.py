@@ -28,9 +28,13 @@ def _steps() -> Iterator[Metric]:
     lag = GaugeMetricFamily(
         "saola_settlement_read_lag_seconds", "How far the reading of slurmdbd is behind.", labels=["cluster"]
     )
+    clock = GaugeMetricFamily(
+        "saola_cluster_clock_ahead_seconds", "slurmctld's clock beside the portal's.", labels=["cluster"]
+    )
     for cursor in Cursor.objects.select_related("cluster"):
-        lag.add_metric([cursor.cluster.name], (moment - cursor.read_until).total_seconds())
-    yield from (took, failures, age, lag)
+        lag.add_metric([cursor.cluster.name], cursor.read_age_s(moment))
+        clock.add_metric([cursor.cluster.name], cursor.clock_ahead_s)
+    yield from (took, failures, age, lag, clock)
 
 
 def _reconciliations() -> Iterator[Metric]:
@@ -40,6 +44,10 @@ def _reconciliations() -> Iterator[Metric]:
         "slurmdbd_gpu_seconds": "What slurmdbd says was used.",
         "overrun_gpu_seconds": "What no balance covered and the centre bears.",
         "differences_count": "Records whose charge is not what slurmdbd says.",
+        "missing_records": "Charged records that slurmdbd lost or shows as unfinished again.",
+        "purged_gpu_seconds": "Charged, and purged from slurmdbd by its own configuration.",
+        "kept_gpu_seconds": "Charged, lost by slurmdbd, and standing by an operator's word.",
+        "others_records": "Finished records of accounts that are not the portal's: ignored.",
     }
     families = {
         name: GaugeMetricFamily(f"saola_reconciliation_{name}", text, labels=["cluster"])

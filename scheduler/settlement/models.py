@@ -1,5 +1,7 @@
 """slurmdbd's records as last read, what was charged for each, how far the reading has come, and what came of it."""
 
+from datetime import datetime
+
 from django.db import models
 
 from portal.people.models import Project
@@ -25,6 +27,8 @@ class Record(models.Model):
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     elapsed_s = models.BigIntegerField(default=0)
+    # How long it was suspended: not in elapsed_s and not charged, but in slurmctld's counter and in sreport.
+    suspended_s = models.PositiveIntegerField(default=0, db_default=0)
     gpu_type = models.CharField(max_length=32, blank=True)
     gpus = models.PositiveIntegerField(default=0)
     gpu_seconds = models.BigIntegerField(default=0)  # gpus × elapsed_s as last read
@@ -32,6 +36,8 @@ class Record(models.Model):
     overrun_gpu_seconds = models.BigIntegerField(default=0)  # the part of it that the centre bears
     revision = models.PositiveIntegerField(default=0)  # counts corrections of a record that changed after its charge
     is_final = models.BooleanField(default=False)
+    # An operator's word that its charge stands, whatever became of the record in slurmdbd.
+    kept = models.ForeignKey("Kept", on_delete=models.PROTECT, null=True, related_name="records", db_index=False)
     imported = models.BooleanField(default=False)
     read_at = models.DateTimeField()
 
@@ -40,16 +46,43 @@ class Record(models.Model):
         indexes = [
             models.Index(fields=["allocation", "ended_at"]),
             models.Index(fields=["cluster", "job_id_raw"], condition=models.Q(is_final=False), name="record_not_final"),
+            models.Index(fields=["allocation"], condition=models.Q(suspended_s__gt=0), name="record_suspended"),
         ]
 
 
+class Kept(models.Model):
+    """An operator said: these records are gone from slurmdbd, or went back in time, and their charges stand.
+
+    A database restored from a backup loses records; a purge by hand removes them. Nothing is booked for it. The
+    records named here stop being differences, and are counted apart.
+    """
+
+    cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="+")
+    kept_at = models.DateTimeField()
+    actor = models.CharField(max_length=80)  # as in the ledger
+    reason = models.CharField(max_length=400)
+    records_count = models.BigIntegerField()
+    gpu_seconds = models.BigIntegerField()  # charged, and not in slurmdbd then
+
+    class Meta:
+        ordering = ["-kept_at", "-id"]
+
+
 class Cursor(models.Model):
-    """How far a cluster's records were read. Moved after the charges of the window were committed, never before."""
+    """How far a cluster's records were read. Moved after the charges of the window were committed, never before.
+
+    The times of the reading are on slurmctld's clock, which writes those of records.
+    """
 
     cluster = models.OneToOneField(Cluster, on_delete=models.CASCADE, related_name="cursor")
     read_until = models.DateTimeField()
     swept_at = models.DateTimeField(null=True)  # the last wide sweep
     updated_at = models.DateTimeField()
+    clock_ahead_s = models.IntegerField(default=0)  # slurmctld's clock beside the portal's
+
+    def read_age_s(self, moment: datetime) -> float:
+        """How long ago, on the portal's clock, everything had been read."""
+        return (moment - self.read_until).total_seconds() + self.clock_ahead_s
 
 
 class HeldJob(models.Model):
@@ -91,9 +124,20 @@ class Reconciliation(models.Model):
     residual_gpu_seconds = models.BigIntegerField()
     imported_gpu_seconds = models.BigIntegerField()
     overrun_gpu_seconds = models.BigIntegerField()
+    oldest_at = models.DateTimeField(null=True)  # the oldest submission of anybody's that slurmdbd still shows
+    purged_before = models.DateTimeField(null=True)  # what it may have purged, by its own configuration
+    purged_records = models.BigIntegerField(default=0)  # charged, older than that, and no longer there
+    purged_gpu_seconds = models.BigIntegerField(default=0)
+    kept_records = models.BigIntegerField(default=0)  # charges that stand by an operator's word (`Kept`)
+    kept_gpu_seconds = models.BigIntegerField(default=0)
+    missing_records = models.BigIntegerField(default=0)  # charged, and gone or unfinished in slurmdbd: differences
+    keepable_gpu_seconds = models.BigIntegerField(default=0)  # charged, and not (any more) in slurmdbd: differences
+    others_records = models.BigIntegerField(default=0)  # of accounts that are not the portal's: ignored
+    others_gpu_seconds = models.BigIntegerField(default=0)
     counter_gaps = models.JSONField(default=list)
     differences = models.JSONField(default=list)  # the first of them; `differences_count` says how many
     differences_count = models.BigIntegerField()
+    unsettled_ids = models.JSONField(default=list)  # job numbers that the next reading asks for
     duration_s = models.FloatField()
 
     class Meta:

@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import OuterRef, Subquery
+from django.db.models import F, OuterRef, Subquery, Sum
 from django.http import Http404
 
 from portal.clock import now
 from portal.people.rules import Person, reads_everything
 from scheduler.clusters.models import Cluster
-from scheduler.settlement.models import Cursor, CycleStep, Reconciliation
+from scheduler.settlement.models import Cursor, CycleStep, Kept, Reconciliation, Record
 
 STEPS = ("snapshot", "outbox", "jobs", "outside", "settle", "waiting", "accounts", "reconcile")
+KEPT_SHOWN = 100
+CLOCK_OFF_S = 5  # from here on a page says that the clocks differ
 LATE_CYCLES = 4  # a step that has not succeeded for so many cycles, and for a minute, is late
 
 
@@ -32,6 +34,8 @@ class ClusterAccounts:
     reconciliation: Reconciliation | None
     steps: list[StepRow]
     read_until_age_s: float | None
+    clock_ahead_s: int
+    kept: list[Kept]
 
     @property
     def is_clean(self) -> bool:
@@ -39,12 +43,16 @@ class ClusterAccounts:
         return found is not None and not found.residual_gpu_seconds and not found.differences_count
 
     @property
+    def is_clock_off(self) -> bool:
+        return abs(self.clock_ahead_s) >= CLOCK_OFF_S
+
+    @property
     def gaps(self) -> list[tuple[str, int]]:
         return sorted(self.reconciliation.counter_gaps.items()) if self.reconciliation else []
 
 
 def cluster_accounts(person: Person) -> list[ClusterAccounts]:
-    """Every cluster's, in three queries. Raises Http404 for everybody but operators, approvers and auditors."""
+    """Every cluster's, in four queries. Raises Http404 for everybody but operators, approvers and auditors."""
     if not reads_everything(person):
         raise Http404
     moment = now()
@@ -54,6 +62,9 @@ def cluster_accounts(person: Person) -> list[ClusterAccounts]:
     steps: dict[int, dict[str, CycleStep]] = defaultdict(dict)
     for step in CycleStep.objects.all():
         steps[step.cluster_id][step.step] = step
+    kept: dict[int, list[Kept]] = defaultdict(list)
+    for row in Kept.objects.all()[:KEPT_SHOWN]:
+        kept[row.cluster_id].append(row)
     found = []
     for cluster in Cluster.objects.select_related("cursor").order_by("name"):
         cursor: Cursor | None = getattr(cluster, "cursor", None)
@@ -62,10 +73,19 @@ def cluster_accounts(person: Person) -> list[ClusterAccounts]:
                 cluster=cluster,
                 reconciliation=last.get(cluster.pk),
                 steps=_step_rows(steps[cluster.pk], moment),
-                read_until_age_s=(moment - cursor.read_until).total_seconds() if cursor else None,
+                read_until_age_s=cursor.read_age_s(moment) if cursor else None,
+                clock_ahead_s=cursor.clock_ahead_s if cursor else 0,
+                kept=kept[cluster.pk],
             )
         )
     return found
+
+
+def suspended_by_qos(cluster: Cluster) -> dict[str, int]:
+    """GPU-seconds for which finished jobs were suspended: slurmctld counts them against the QOS, nobody is charged."""
+    rows = Record.objects.filter(cluster=cluster, imported=False, suspended_s__gt=0, qos=F("allocation__qos"))
+    sums = rows.order_by().values_list("qos").annotate(gpu_seconds=Sum(F("suspended_s") * F("gpus")))
+    return {qos: int(amount) for qos, amount in sums}
 
 
 def reconciliation_last(cluster: Cluster) -> Reconciliation | None:

@@ -8,7 +8,8 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from scheduler.settlement.models import Reconciliation
+from quotas.actors import actor_names
+from scheduler.settlement.models import Kept, Reconciliation
 from scheduler.settlement.selectors import StepRow
 
 KINDS: dict[str, str | Promise] = {
@@ -18,6 +19,8 @@ KINDS: dict[str, str | Promise] = {
     "no_allocation": _("No allocation to charge"),
     "ledger": _("Ledger and record differ"),
     "amount": _("Changed in slurmdbd"),
+    "less": _("Less in slurmdbd than was charged"),
+    "reopened": _("Unfinished again in slurmdbd"),
 }
 STEPS: dict[str, str | Promise] = {
     "snapshot": _("Look at the cluster"),
@@ -58,3 +61,9 @@ def _difference(one: dict[str, Any]) -> DifferenceRow:
 
 def step_names(rows: Iterable[StepRow]) -> list[tuple[str | Promise, StepRow]]:
     return [(STEPS.get(row.step.step, row.step.step), row) for row in rows]
+
+
+def kept_rows(rows: list[Kept]) -> list[tuple[Kept, str]]:
+    """With the names of who said so."""
+    names = actor_names(row.actor for row in rows)
+    return [(row, names.get(row.actor, row.actor)) for row in rows]

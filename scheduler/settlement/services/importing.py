@@ -59,6 +59,18 @@ _TAKE_CHANGED = """
     RETURNING record.id, import_line.state, import_line.started_at, import_line.ended_at, import_line.elapsed_s,
               import_line.gpus
 """
+# The same jobs at another hour: number, person, GPUs and time used of a record agree, and its submission lies a time
+# zone's difference away. (A requeued job's runs share the number; that they last the same to the second is rare.)
+_SHIFTED = """
+    SELECT record.shift_s, count(*) FROM import_line line
+      JOIN LATERAL (SELECT line.submit_epoch_s - extract(epoch FROM record.submit_at)::bigint AS shift_s
+                      FROM settlement_record record
+                     WHERE record.cluster_id = %s AND record.job_id_raw = line.job_id_raw AND record.imported
+                       AND record."user" = line.user_name AND record.gpus = line.gpus
+                       AND record.elapsed_s = line.elapsed_s) record ON true
+     WHERE record.shift_s <> 0 AND record.shift_s %% 900 = 0 AND abs(record.shift_s) <= 26 * 3600
+     GROUP BY record.shift_s ORDER BY 2 DESC
+"""
 _MAP_ACCOUNTS = "CREATE TEMPORARY TABLE import_account (account text PRIMARY KEY, project_id bigint) ON COMMIT DROP"
 _COUNT_ACCOUNTS = "SELECT account, count(*) FROM import_line GROUP BY account ORDER BY account"
 _DROP_UNMAPPED = "DELETE FROM import_line WHERE account NOT IN (SELECT account FROM import_account)"
@@ -89,6 +101,19 @@ _CHARGES = """
       FROM import_line JOIN import_account USING (account) JOIN import_allocation USING (project_id, gpu_type)
      WHERE gpus * elapsed_s > 0
 """
+
+
+class TwoTimeZones(Exception):
+    """Most lines are records that were imported before, some hours earlier or later: the same history in another zone.
+
+    Booked, it would be charged twice. `shift_s`: by how much the lines are later.
+    """
+
+    def __init__(self, *, count: int, shift_s: int) -> None:
+        super().__init__(f"{count} records were imported before, {shift_s} s away")
+        self.count = count
+        self.shift_s = shift_s
+
 
 Progress = Callable[[str, int, int], None]  # what is being done, how much of it, of how much
 
@@ -124,7 +149,7 @@ def history_import(
     """Charges every finished record of a dump that was not charged yet, to its account's imported allocation.
 
     `zone` is that of the dump's naive times. An unknown account is left out, or with `create_missing` becomes an
-    organisation with a project. Raises sacct_file.MissingColumns before anything is written.
+    organisation with a project. Raises sacct_file.MissingColumns and TwoTimeZones; nothing is written then.
     """
     types = dict(cluster.partitions.exclude(gpu_type="").values_list("name", "gpu_type"))
     reader = Reader(header, cluster=cluster.name, zone=zone, partition_types=types, gpu_type=gpu_type.lower())
@@ -141,6 +166,7 @@ def history_import(
         done.unchanged += cursor.rowcount
         cursor.execute(_TAKE_CHANGED)
         _changed_book(cursor.fetchall(), done, actor)
+        _zones_compare(cursor, cluster)
         _accounts_map(cursor, cluster, create_missing, done, actor)
         _allocations_map(cursor, cluster, done, actor)
         cursor.execute("ANALYZE import_line")
@@ -158,6 +184,20 @@ def _counted(lines: Iterable[Line | str], done: Imported) -> Iterator[Line]:
             done.skipped[line] += 1
         else:
             yield line
+
+
+def _zones_compare(cursor: Any, cluster: Cluster) -> None:
+    """Raises TwoTimeZones where more than half of the new lines are old ones at another hour."""
+    cursor.execute("SELECT count(*) FROM import_line")
+    (lines,) = cursor.fetchone()
+    if not lines or not Record.objects.filter(cluster=cluster, imported=True).exists():
+        return
+    cursor.execute("ANALYZE import_line")
+    cursor.execute(_SHIFTED, [cluster.pk])
+    found = cursor.fetchall()
+    count = sum(row[1] for row in found)
+    if count * 2 > lines:
+        raise TwoTimeZones(count=count, shift_s=found[0][0])
 
 
 def _changed_book(rows: list[Any], done: Imported, actor: str) -> None:

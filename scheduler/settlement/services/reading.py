@@ -1,8 +1,11 @@
 """What is read from slurmdbd, and when: nothing is missed, whatever is late, and what was read twice does no harm.
 
-Records appear late (slurmctld keeps them while slurmdbd is down) and change until they are final. So there are three
-readings: windows that overlap, once a day a wide sweep, and by its number every run once seen that has no final record
-yet and that squeue no longer shows.
+Records appear late (slurmctld keeps them while slurmdbd is down), change until they are final, and sometimes after. So
+there are four readings: windows that overlap, once a day a wide sweep, by its number every run once seen that has no
+final record yet and that squeue no longer shows, and by its number what the last reconciliation, which reads all
+records, found uncharged or changed: however old that is.
+
+All times here are slurmctld's, which writes those of jobs: a clock that differs from the portal's moves no window.
 """
 
 from collections.abc import Iterator
@@ -15,7 +18,8 @@ from scheduler.clusters.models import Cluster
 from scheduler.clusters.services import Look
 from scheduler.jobs.models import Job, Run
 from scheduler.settlement.charges import job_state
-from scheduler.settlement.models import Cursor, Record
+from scheduler.settlement.models import Cursor, Reconciliation, Record
+from scheduler.settlement.seen import Key
 from scheduler.settlement.services.runs import jobs_close
 from scheduler.settlement.services.settling import Settled, settle
 
@@ -31,14 +35,14 @@ def records_settle(*, cluster: Cluster, adapter: ClusterAdapter, look: Look) -> 
 
     Raises ClusterError where slurmdbd does not answer: the cursor stays, and the next cycle reads the same again.
     """
-    began_at = now()
+    began_at = look.status.slurm_now
     cursor = Cursor.objects.filter(cluster=cluster).first()
     since, is_sweep = _since(cluster, cursor, began_at)
-    ids = _unsettled_ids(cluster, look)
+    ids = sorted({*_unsettled_ids(cluster, look), *_found_ids(cluster, cursor)})
     readings = [adapter.records(since=since)]
     if ids:
         readings.append(adapter.records(job_ids=ids))
-    found: set[int] = set()
+    found: set[Key] = set()
     done = settle(cluster=cluster, records=_noting(chain.from_iterable(readings), found), queue=look.queue)
     _gone_close(cluster, look, found)
     _cursor_move(cluster, cursor, began_at, is_sweep=is_sweep, look=look)
@@ -50,9 +54,10 @@ def _since(cluster: Cluster, cursor: Cursor | None, moment: datetime) -> tuple[d
     beginning = cluster.created_at - SWEEP_EVERY  # before the portal knew the cluster, none of its accounts was ours
     if cursor is None:
         return beginning, True
-    if cursor.swept_at is None or moment - cursor.swept_at >= SWEEP_EVERY:
-        return max(beginning, min(cursor.read_until - OVERLAP, moment - SWEEP_BACK)), True
-    return cursor.read_until - OVERLAP, False
+    read_until = min(cursor.read_until, moment)  # a clock may have been set back
+    if cursor.swept_at is None or abs(moment - cursor.swept_at) >= SWEEP_EVERY:
+        return max(beginning, min(read_until - OVERLAP, moment - SWEEP_BACK)), True
+    return read_until - OVERLAP, False
 
 
 def _cursor_move(cluster: Cluster, cursor: Cursor | None, began_at: datetime, *, is_sweep: bool, look: Look) -> None:
@@ -61,10 +66,8 @@ def _cursor_move(cluster: Cluster, cursor: Cursor | None, began_at: datetime, *,
     read_until = began_at if complete or cursor is None else cursor.read_until
     if cursor is None and not complete:
         return
-    Cursor.objects.update_or_create(
-        cluster=cluster,
-        defaults={"read_until": read_until, "updated_at": now()} | ({"swept_at": began_at} if is_sweep else {}),
-    )
+    facts = {"read_until": read_until, "updated_at": now(), "clock_ahead_s": look.status.clock_ahead_s}
+    Cursor.objects.update_or_create(cluster=cluster, defaults=facts | ({"swept_at": began_at} if is_sweep else {}))
 
 
 def _unsettled_ids(cluster: Cluster, look: Look) -> list[int]:
@@ -76,23 +79,29 @@ def _unsettled_ids(cluster: Cluster, look: Look) -> list[int]:
     return sorted({job_id for job_id, _submit_at in keys - queued if job_id is not None})[:IDS_LIMIT]
 
 
-def _noting(records: Iterator[AccountingRecord], found: set[int]) -> Iterator[AccountingRecord]:
+def _found_ids(cluster: Cluster, cursor: Cursor | None) -> list[int]:
+    """Numbers that a reconciliation since the last reading found uncharged or changed."""
+    last = Reconciliation.objects.filter(cluster=cluster).only("taken_at", "unsettled_ids").first()
+    return last.unsettled_ids if last is not None and cursor is not None and last.taken_at >= cursor.updated_at else []
+
+
+def _noting(records: Iterator[AccountingRecord], found: set[Key]) -> Iterator[AccountingRecord]:
     for record in records:
-        found.add(record.job_id_raw)
+        found.add((record.job_id_raw, record.submit_at))
         yield record
 
 
-def _gone_close(cluster: Cluster, look: Look, found: set[int]) -> None:
+def _gone_close(cluster: Cluster, look: Look, found: set[Key]) -> None:
     """Ends pending jobs from outside that neither squeue nor slurmdbd knows any more, after a margin.
 
-    slurmctld may lose a job that it accepted, when it is killed within seconds. Such a job never started and has no
-    hold; a portal job in the same place is the jobs app's.
+    slurmctld may lose a job that it accepted, when it is killed within seconds, and gives its number to the next. Such
+    a job never started and has no hold; a portal job in the same place is the jobs app's.
     """
-    queued = {line.job_id for line in look.queue}
+    known = found | {(line.job_id, line.submit_at) for line in look.queue}
     open_runs = Run.objects.filter(
         cluster=cluster, ended_at=None, started_at=None, job__origin=Job.Origin.OUTSIDE, job_id_raw__isnull=False
     ).select_related("job")
-    gone = [run for run in open_runs if run.job_id_raw not in queued and run.job_id_raw not in found]
+    gone = [run for run in open_runs if (run.job_id_raw, run.submit_at) not in known]
     fresh = {run.job_id for run in gone if run.job.denied_since is None}
     Job.objects.filter(pk__in=fresh).update(denied_since=look.status.answered_at)
     if look.status.dbd_queue:

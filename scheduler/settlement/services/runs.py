@@ -7,6 +7,7 @@ the jobs app binds it, by more than its comment), or a job that was submitted ou
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
@@ -22,6 +23,7 @@ from scheduler.settlement.seen import Key, Ours, Seen
 
 SEARCHED_STATES = (Job.State.SUBMITTING, Job.State.UNKNOWN)
 _WORST_FIRST = (Job.State.NODE_FAIL, Job.State.FAILED, Job.State.TIMEOUT, Job.State.CANCELLED, Job.State.COMPLETED)
+REQUEUED_WITHIN = timedelta(hours=1)  # a run's end and the submit time of the next; the same second, where all is well
 _TIME_LIMIT_UNKNOWN_S = 1  # a record says no limit; the column wants one
 
 
@@ -34,7 +36,7 @@ class _Known:
     earlier: dict[int, list[Run]] = field(default_factory=dict)  # by JobIDRaw
     jobs: dict[int, list[Job]] = field(default_factory=dict)  # by the number that Slurm gave the job or array
     searched: dict[UUID, Job] = field(default_factory=dict)
-    requeued: set[int] = field(default_factory=set)  # JobIDRaw of records that ended in a requeue
+    requeued: dict[int, list[datetime]] = field(default_factory=dict)  # by JobIDRaw: ends of runs before a requeue
     people: dict[str, User] = field(default_factory=dict)
     new_jobs: list[Job] = field(default_factory=list)  # written together, at the end
     new_runs: list[Run] = field(default_factory=list)
@@ -77,11 +79,14 @@ def _known_read(cluster: Cluster, seen: Sequence[Seen]) -> _Known:
     comments = {comment for one in seen if (comment := _uuid(one.comment))}
     searched = Job.objects.filter(cluster=cluster, pk__in=comments, state__in=SEARCHED_STATES, slurm_job_id=None)
     known.searched = {job.pk: job for job in searched}
-    known.requeued = set(
-        Record.objects.filter(cluster=cluster, job_id_raw__in=ids, state__in=REQUEUE_STATES).values_list(
-            "job_id_raw", flat=True
-        )
-    ) | {one.job_id for one in seen if one.state in REQUEUE_STATES}
+    before = Record.objects.filter(
+        cluster=cluster, job_id_raw__in=ids, state__in=REQUEUE_STATES, ended_at__isnull=False
+    )
+    ends = [*before.values_list("job_id_raw", "ended_at")]
+    ends += [(one.job_id, one.ended_at) for one in seen if one.state in REQUEUE_STATES]
+    for job_id, ended_at in ends:
+        if ended_at is not None:
+            known.requeued.setdefault(job_id, []).append(ended_at)
     people = User.objects.filter(unix_account__in={one.user for one in seen})
     known.people = {person.unix_account: person for person in people if person.unix_account}
     return known
@@ -95,8 +100,8 @@ def _next_run(one: Seen, known: _Known, cluster: Cluster) -> Run | None:
         unbound.submit_at = one.submit_at
         del known.unbound[one.job_id]
         return unbound
-    if not (one.restarts or one.job_id in known.requeued):
-        return None  # a number that Slurm gave away again, after it lost the job that had it
+    if not _is_requeued(one, known):
+        return None  # a number that Slurm gave away again: numbers wrap, and a killed slurmctld may lose a job
     before = [
         run
         for run in known.earlier.get(one.job_id, [])
@@ -105,12 +110,19 @@ def _next_run(one: Seen, known: _Known, cluster: Cluster) -> Run | None:
     return _run_new(one, before[-1].job, known, cluster) if before else None
 
 
+def _is_requeued(one: Seen, known: _Known) -> bool:
+    """squeue counts restarts; of a record its submit time tells, which is the end of the run before the requeue."""
+    ends = known.requeued.get(one.job_id, [])
+    return bool(one.restarts) or any(abs(one.submit_at - end) <= REQUEUED_WITHIN for end in ends)
+
+
 def _array_task(one: Seen, known: _Known, cluster: Cluster) -> Run | None:
     """A task of a known array, or the first sight of a job whose row is there already."""
     for job in reversed(known.jobs.get(one.array_job_id or one.job_id, [])):
         assert job.slurm_submit_at is not None
         same = job.slurm_submit_at == one.submit_at
-        if job.unix_account == one.user and (same or (one.array_job_id and job.slurm_submit_at < one.submit_at)):
+        later = bool(one.array_job_id) and job.slurm_submit_at < one.submit_at and _is_requeued(one, known)
+        if job.unix_account == one.user and (same or later):
             first = None if job._state.adding else Run.objects.filter(job=job, job_id_raw=None).first()
             return _run_bind(first, one) if first and same else _run_new(one, job, known, cluster)
     return None

@@ -22,7 +22,7 @@ from scheduler.clusters.adapters.protocol import AccountingRecord, QueueJob
 from scheduler.clusters.models import Cluster
 from scheduler.jobs.models import Job, Run
 from scheduler.settlement.charges import charge_id, hold_gpu_seconds, is_requeue
-from scheduler.settlement.models import HeldJob, Record
+from scheduler.settlement.models import HeldJob, Reconciliation, Record
 from scheduler.settlement.seen import Key, Ours, Seen, latest, of_queue, of_record, ours_read
 from scheduler.settlement.services.runs import allocation_move, jobs_close, run_open, runs_end, runs_ensure
 
@@ -31,7 +31,7 @@ CHUNK = 1_000
 
 _COPIED = (
     "job_id", "account", "user", "qos", "partition", "state", "started_at", "ended_at", "elapsed_s", "gpu_type", "gpus",
-    "gpu_seconds", "is_final", "allocation_id",
+    "suspended_s", "gpu_seconds", "is_final", "allocation_id",
 )  # fmt: skip
 _UPDATED = [*_COPIED[:-1], "allocation", "charged_gpu_seconds", "overrun_gpu_seconds", "revision", "read_at"]
 
@@ -41,7 +41,7 @@ class Settled:
     """What a reading of records came to.
 
     `ignored` are records of accounts that are not ours; `early` those whose QOS, and so whose allocation, slurmdbd has
-    not learned yet: they are read again.
+    not learned yet: they are read again. `withheld` show less than was charged while slurmdbd misses records.
     """
 
     read: int = 0
@@ -53,6 +53,7 @@ class Settled:
     corrected: int = 0
     voided: int = 0
     requeued: int = 0
+    withheld: int = 0
     failed: list[str] = field(default_factory=list)  # job ids whose record could not be settled; the log says why
 
 
@@ -132,7 +133,7 @@ def _chunk_settle(
             _book(cluster, works, waiting, done)
             _save(works)
             _runs_finish(works)
-    for name in ("unchanged", "charged", "charged_gpu_seconds", "corrected", "voided", "requeued"):
+    for name in ("unchanged", "charged", "charged_gpu_seconds", "corrected", "voided", "requeued", "withheld"):
         setattr(total, name, getattr(total, name) + getattr(done, name))
 
 
@@ -153,6 +154,9 @@ def _changed(cluster: Cluster, records: dict[Key, AccountingRecord], ours: Ours,
         if row.imported or (row.is_final and not fresh.is_final) or (settled and same):
             done.unchanged += 1
             continue
+        if fresh.gpu_seconds < row.charged_gpu_seconds and _stands(row):
+            done.withheld += 1
+            continue
         if not fresh.is_final and (row.state, row.gpus, row.started_at) == (fresh.state, fresh.gpus, fresh.started_at):
             done.unchanged += 1  # it runs on; its elapsed time alone is not worth a write
             continue
@@ -162,6 +166,16 @@ def _changed(cluster: Cluster, records: dict[Key, AccountingRecord], ours: Ours,
             setattr(row, name, getattr(fresh, name))
         works.append(_Work(row, seen))
     return works
+
+
+def _stands(row: Record) -> bool:
+    """Whether a charge is not lowered now: an operator said so, or slurmdbd misses records that were charged.
+
+    A database restored from a backup shows jobs as they were then, and who repairs it there ends them with no time
+    used. Nothing is given back for that until an operator has looked (`missing_keep`).
+    """
+    last = Reconciliation.objects.filter(cluster=row.cluster_id).only("missing_records").first()
+    return row.kept_id is not None or (last is not None and last.missing_records > 0)
 
 
 def _row(cluster: Cluster, charge: UUID, record: AccountingRecord, ours: Ours) -> tuple[Record, Seen]:
@@ -182,12 +196,19 @@ def _row(cluster: Cluster, charge: UUID, record: AccountingRecord, ours: Ours) -
         started_at=record.start_at,
         ended_at=record.end_at,
         elapsed_s=max(record.elapsed_s, 0),
+        suspended_s=_suspended_s(record),
         gpu_type=seen.gpu_type,
         gpus=seen.gpus,
         gpu_seconds=seen.gpus * max(record.elapsed_s, 0) if record.is_final else 0,
         is_final=record.is_final,
     )
     return row, seen
+
+
+def _suspended_s(record: AccountingRecord) -> int:
+    if not record.is_final or record.start_at is None or record.end_at is None:
+        return 0
+    return max(0, int((record.end_at - record.start_at).total_seconds()) - max(record.elapsed_s, 0))
 
 
 def _allocation_of_run(work: _Work, ours: Ours) -> None:
@@ -330,7 +351,13 @@ def _next_prepare(work: _Work, waiting: dict[int, Seen], cluster: Cluster) -> No
     if run is None or not is_requeue(record.state) or run.job.origin != Job.Origin.PORTAL:
         return
     queued = waiting.get(record.job_id_raw)
-    again = queued is not None and queued.submit_at > record.submit_at and queued.user == run.job.unix_account
+    # Without a restart it is another job, to which Slurm gave the number.
+    again = (
+        queued is not None
+        and bool(queued.restarts)
+        and queued.submit_at > record.submit_at
+        and queued.user == run.job.unix_account
+    )
     # NODE_FAIL and PREEMPTED end a job or requeue it: only squeue knows. REQUEUED says it itself.
     if not again and record.state != "REQUEUED":
         return

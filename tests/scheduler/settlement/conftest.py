@@ -176,6 +176,8 @@ class FakeSlurm:
         self.accounting: list[AccountingRecord] = []
         self.usage: dict[str, int] = {}
         self.dbd_queue = 0
+        self.purged_before: datetime | None = None
+        self.clock_ahead = timedelta(0)
         self.booted_at = NOON
         self.asked: list[tuple[str, object]] = []
         self.error: Exception | None = None
@@ -183,7 +185,12 @@ class FakeSlurm:
     def controller_status(self) -> ControllerStatus:
         if self.error is not None:
             raise self.error
-        return ControllerStatus(booted_at=self.booted_at, dbd_queue=self.dbd_queue, answered_at=now())
+        return ControllerStatus(
+            booted_at=self.booted_at, dbd_queue=self.dbd_queue, answered_at=now(), clock_at=now() + self.clock_ahead
+        )
+
+    def purge_horizon(self) -> datetime | None:
+        return self.purged_before
 
     def look(self) -> Look:
         return Look(status=self.controller_status(), queue=list(self.jobs))

@@ -29,6 +29,9 @@ def line(job_id, account="vision", *, elapsed_s=100, tres="gres/gpu:h100=2,gres/
     return f"{job_id}|{account}|an|{state}|{submit}|2025-03-01T12:00:10|{end}|{elapsed_s}|{tres}|{partition}"
 
 
+ZONES = [line(number, elapsed_s=100 + number) for number in range(1, 6)]
+
+
 @pytest.fixture
 def run_import(cluster, tmp_path):
     def run(*lines, header=HEADER, **options):
@@ -246,3 +249,18 @@ def test_a_terminal_sees_a_bar_and_a_pipe_does_not():
         bar.end()
     assert "[###############               ]  50%" in shown.getvalue()
     assert piped.getvalue() == ""
+
+
+def test_a_dump_under_another_time_zone_is_refused_and_nothing_is_written(run_import):
+    run_import(*ZONES, create_missing=True, timezone="Asia/Ho_Chi_Minh")
+    before = counts()
+    with pytest.raises(CommandError, match="5 of its records were imported before, but 7 h later here than there"):
+        run_import(*ZONES, line(9, elapsed_s=33))
+    assert counts() == before
+    assert run_import(*ZONES, line(9, elapsed_s=33), timezone="Asia/Ho_Chi_Minh")["new"] == 1
+
+
+def test_a_requeued_run_that_lasted_as_long_is_no_other_time_zone(run_import):
+    run_import(*ZONES, create_missing=True)
+    again = line(1, elapsed_s=101, submit="2025-03-01T13:00:00")
+    assert run_import(again, line(9, elapsed_s=33))["new"] == 2

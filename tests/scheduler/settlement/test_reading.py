@@ -130,6 +130,15 @@ def test_a_job_from_outside_that_slurm_lost_is_ended_after_a_margin(slurm, read,
     assert (Job.objects.get().state, Run.objects.get().ended_at is None) == ("cancelled", False)
 
 
+def test_one_whose_number_another_job_got_is_ended_too(slurm, read, cluster, queued_as):
+    outside_cover(cluster=cluster, queue=[queued_as(7, state="PENDING", start_at=None)])
+    slurm.jobs = [queued_as(7, submit_at=LATER - timedelta(minutes=1), user="hoa")]
+    for minutes in (0, 3):
+        with time_machine.travel(LATER + timedelta(minutes=minutes), tick=False):
+            read()
+    assert Job.objects.get(slurm_submit_at=NOON).state == "cancelled"
+
+
 def test_one_that_comes_back_is_not_ended(slurm, read, cluster, queued_as):
     waiting = queued_as(7, state="PENDING", start_at=None)
     outside_cover(cluster=cluster, queue=[waiting])

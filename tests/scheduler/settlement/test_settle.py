@@ -208,6 +208,54 @@ def test_a_number_given_away_again_is_another_job(cluster, record_of):
     assert Job.objects.count() == 2
 
 
+def test_numbers_that_wrap_make_new_jobs_of_the_same_person(cluster, record_of, balance):
+    year = timedelta(days=365)
+    settle(
+        cluster=cluster, records=[record_of(1, state="REQUEUED"), record_of(1, submit_at=NOON + timedelta(seconds=65))]
+    )
+    settle(cluster=cluster, records=[record_of(1, submit_at=NOON + year)])
+    assert sorted(job.runs.count() for job in Job.objects.all()) == [1, 2]
+    assert balance().consumed == 180
+
+
+def test_an_array_with_the_number_of_an_old_one_is_another_job(cluster, record_of):
+    later = NOON + timedelta(days=365)
+    settle(cluster=cluster, records=[record_of(11, display="10_1"), record_of(10, display="10_2")])
+    settle(
+        cluster=cluster,
+        records=[record_of(11, display="10_1", submit_at=later), record_of(10, display="10_2", submit_at=later)],
+    )
+    assert sorted(Job.objects.values_list("slurm_job_id", "slurm_submit_at")) == [(10, NOON), (10, later)]
+    assert [job.runs.count() for job in Job.objects.all()] == [2, 2]
+
+
+def test_a_node_failure_and_a_new_job_with_its_number_are_no_requeue(
+    cluster, record_of, queued_as, portal_job, balance
+):
+    portal_job(1, held=120)
+    new = queued_as(1, submit_at=NOON + timedelta(days=300), state="PENDING", restarts=0)
+    done = settle(cluster=cluster, records=[record_of(1, elapsed_s=20, state="NODE_FAIL")], queue=[new])
+    assert (done.requeued, balance().held, Run.objects.count()) == (0, 0, 1)
+
+
+def test_each_component_of_a_heterogeneous_job_is_charged(cluster, record_of, balance):
+    parts = [
+        record_of(12, display="12+0", gpus={"h100": 1}),
+        record_of(13, display="12+1", gpus={"h100": 4}, elapsed_s=50),
+    ]
+    settle(cluster=cluster, records=parts)
+    assert balance().consumed == 60 + 200
+    assert sorted(Job.objects.values_list("slurm_job_id", flat=True)) == [12, 13]
+
+
+def test_a_record_of_somebody_who_is_gone_is_charged_and_shown(cluster, record_of, researcher, balance):
+    researcher.is_active = False
+    researcher.save()
+    settle(cluster=cluster, records=[record_of(1, user="gone-long-ago"), record_of(2)])
+    assert balance().consumed == 120
+    assert set(Job.objects.values_list("unix_account", "person")) == {("gone-long-ago", None), ("minh", researcher.pk)}
+
+
 def test_a_job_that_is_being_looked_for_is_left_to_the_jobs_app(cluster, record_of, portal_job, balance):
     run = portal_job(1)
     Run.objects.update(job_id_raw=None, submit_at=None)

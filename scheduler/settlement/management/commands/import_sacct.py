@@ -13,7 +13,7 @@ from django.core.management.base import CommandError
 from portal.commands import JsonCommand
 from scheduler.clusters.models import Cluster
 from scheduler.settlement.sacct_file import GPU_TYPE, MissingColumns
-from scheduler.settlement.services import history_import
+from scheduler.settlement.services import TwoTimeZones, history_import
 
 _BAR_WIDTH = 30
 _LINE_LIMIT = 1_048_576  # characters; a longer line is no line of sacct and would fill the memory
@@ -62,6 +62,13 @@ class Command(JsonCommand):
             raise CommandError(
                 f"{options['file']} has no column {error}; nothing was imported. Its first line must name the columns,"
                 " as `sacct -X -D -P` prints them without -n."
+            ) from error
+        except TwoTimeZones as error:
+            hours = f"{abs(error.shift_s) / 3600:g} h {'later' if error.shift_s > 0 else 'earlier'}"
+            raise CommandError(
+                f"{options['file']}: {error.count:,} of its records were imported before, but {hours} here than there;"
+                " nothing was imported, it would be charged twice. One of the two was read in the wrong time zone: give"
+                " the zone in which sacct printed this file (--timezone)."
             ) from error
         finally:
             bar.end()
