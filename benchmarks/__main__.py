@@ -12,6 +12,7 @@ BENCHMARKS = (
     "reviews",
     "vouchers",
     "statements",
+    "jobs",
     "submission",
 )
 

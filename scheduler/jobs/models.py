@@ -105,8 +105,11 @@ class Job(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["project", "-created_at"]),
-            models.Index(fields=["person", "-created_at"]),
+            # The lists, in their order and by their filters; with the id, so that counting and skipping read no row.
+            models.Index(fields=["-created_at", "-id"], name="job_newest"),
+            models.Index(fields=["project", "-created_at", "-id"], name="job_newest_of_project"),
+            models.Index(fields=["project", "state", "-created_at", "-id"], name="job_newest_of_state"),
+            models.Index(fields=["person", "-created_at", "-id"], name="job_newest_of_person"),
             models.Index(fields=["cluster", "state"]),
             models.Index(fields=["cluster", "slurm_job_id"]),
         ]

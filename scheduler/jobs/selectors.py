@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Case, IntegerField, Prefetch, Q, QuerySet, Value, When
+from django.db.models import Prefetch, Q, QuerySet
 from django.shortcuts import get_object_or_404
 
 from portal.clock import centre_date
@@ -26,21 +26,32 @@ from scheduler.jobs.preflight import Facts, PartitionLimits
 
 def jobs_visible(person: Person) -> QuerySet[Job]:
     """Jobs of the person's projects, of managed organisations; all for operators, approvers and auditors."""
-    jobs = Job.objects.select_related("project__organisation", "allocation", "cluster", "person").defer("script")
+    jobs = _jobs_shown()
     return jobs if reads_everything(person) else jobs.filter(project__in=projects_visible(person))
 
 
+def _jobs_shown() -> QuerySet[Job]:
+    return Job.objects.select_related("project__organisation", "allocation", "cluster", "person").defer("script")
+
+
 def job_list(person: Person, *, state: str = "", project: str = "", mine: bool = False) -> QuerySet[Job]:
-    """Newest first. `state` is a Job.State, "open" or "ended"; `project` a slug. Unknown words find nothing."""
-    jobs = jobs_visible(person)
+    """Newest first. `state` is a Job.State, "open" or "ended"; `project` a slug. Unknown words find nothing.
+
+    Which projects is asked first: with their numbers PostgreSQL reads one index in order, with a subquery it would sort
+    all jobs of the projects for every page.
+    """
+    jobs = _jobs_shown()
+    if project or not reads_everything(person):
+        projects = projects_visible(person)
+        if project:
+            projects = projects.filter(slug=project)
+        jobs = jobs.filter(project__in=list(projects.order_by().values_list("pk", flat=True)))
     if state == "open":
         jobs = jobs.filter(state__in=Job.OPEN_STATES)
     elif state == "ended":
         jobs = jobs.exclude(state__in=Job.OPEN_STATES)
     elif state:
         jobs = jobs.filter(state=state)
-    if project:
-        jobs = jobs.filter(project__slug=project)
     if mine:
         jobs = jobs.filter(person=person) if isinstance(person, User) else jobs.none()
     return jobs
@@ -128,5 +139,6 @@ def jobs_recent(person: Person, *, project: Project | None = None, limit: int = 
     """For a card: of a project, or the person's own; open ones first, then the newest."""
     only = Q(project=project) if project is not None else Q(person=person.pk)
     jobs = jobs_visible(person).filter(only)
-    ended = Case(When(state__in=Job.OPEN_STATES, then=Value(0)), default=Value(1), output_field=IntegerField())
-    return list(jobs.order_by(ended, "-created_at", "-id")[:limit])
+    found = list(jobs.filter(state__in=Job.OPEN_STATES)[:limit])
+    # Each in the order of an index; sorted together, all jobs of the project would be read for these few.
+    return found + list(jobs.exclude(state__in=Job.OPEN_STATES)[: limit - len(found)])

@@ -2,7 +2,6 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -14,6 +13,7 @@ from scheduler.jobs import selectors, services
 from scheduler.jobs.errors import JobEnded, JobRefused
 from scheduler.jobs.forms import FIELD_OF, JobForm, changed, initial_of, presets_here
 from scheduler.jobs.models import Job
+from scheduler.jobs.paging import JobPaginator
 from scheduler.jobs.preflight import Problem
 from scheduler.jobs.timeline import charge_of, timeline_of
 
@@ -26,7 +26,7 @@ def job_list(request: PersonRequest) -> HttpResponse:
     state, project = request.GET.get("state", ""), request.GET.get("project", "")
     mine = request.GET.get("mine") == "1"
     found = selectors.job_list(request.user, state=state, project=project, mine=mine)
-    page = Paginator(found, ROWS_A_PAGE).get_page(request.GET.get("page"))
+    page = JobPaginator(found, ROWS_A_PAGE).get_page(request.GET.get("page"))
     context = {
         "page": page,
         "state": state,
