@@ -1,10 +1,12 @@
 """Records per second and peak memory of `manage.py import_sacct`, from the start of the command to its end.
 
-    .venv/bin/python -m benchmarks.import_sacct [TRACE.csv] [--copies 10]
+    .venv/bin/python -m benchmarks.import_sacct [TRACE.csv] [--records 1000000]
 
 TRACE.csv is a job trace with the columns u_id,user,gpu_num,cpu_num,node_num,interval,run_time,wall_time,new_status
 (interval: seconds since the submission before; run_time in seconds; status Pass, Failed or Killed). Without one, jobs
 are drawn from the distribution of such a trace (15,000 jobs of SenseTime's Helios; see GPUS, STATES and drawn()).
+Imported are the trace once, and the trace repeated up to so many records. Linear: how long the last 100,000 took beside
+the first 100,000, in reading and charging together (what lies between them are single statements over all of them).
 Prints one line a figure: name value unit aim. Works in a database of its own on the server of DATABASE_URL, whose role
 must be allowed to create one, and drops it at the end.
 """
@@ -45,6 +47,8 @@ RUN_TIME_LN = (4.69, 3.32)  # mean and deviation of ln(run time in s + 1); media
 INTERVAL_LN = (3.28, 1.73)  # of ln(interval in s + 1); 15,000 jobs in 20 days
 RUN_TIME_LIMIT_S = 2_000_000
 GPUS_PER_NODE = 8
+RECORDS_PER_S, RECORDS_PER_S_SMALL, PEAK_MIB = 10_000, 5_000, 400  # small: the command's start is a good part of it
+LINEAR_PART, LINEAR_FROM = 100_000, 300_000  # records; in fewer the first part and the last are not apart
 
 HEADER = "JobIDRaw|JobID|Account|User|Partition|QOS|JobName|State|Submit|Start|End|ElapsedRaw|AllocTRES|NNodes|ExitCode"
 
@@ -110,55 +114,82 @@ def dump_write(jobs: list[Traced], path: Path, copies: int, accounts: int = ACCO
     return {"records": number, "gpu_seconds": gpu_seconds}
 
 
-def imported(path: Path, cluster: str, database: str) -> tuple[dict[str, object], float, float]:
-    """The command as a person runs it: its result, seconds, and the peak of its memory in MiB."""
+class Run(NamedTuple):
+    result: dict[str, object]  # what the command says
+    took_s: float
+    used_s: float  # processor time of the command; PostgreSQL's is not in it
+    peak_mib: float
+    marks: list[list[object]]  # doing, how much, of how much, when
+
+
+def imported(path: Path, cluster: str, database: str) -> Run:
+    """The command in a process of its own, as a person runs it, but for its progress bar, which takes notes."""
     given = settings.DATABASES["default"]
     environment = os.environ | {
         "DATABASE_URL": f"postgres://{given['USER']}:{given['PASSWORD']}@{given['HOST']}:{given['PORT']}/{database}"
     }
-    manage = Path(__file__).resolve().parent.parent / "manage.py"
-    vector = [
-        sys.executable,
-        str(manage),
-        "import_sacct",
-        str(path),
-        "--cluster",
-        cluster,
-        "--create-missing",
-        "--json",
-    ]
+    marks = path.with_suffix(".marks")
+    command = ["import_sacct", str(path), "--cluster", cluster, "--create-missing", "--json"]
+    vector = [sys.executable, "-m", "benchmarks.import_noted", str(marks), *command]
     with tempfile.TemporaryFile() as out:
         began = time.monotonic()
-        child = subprocess.Popen(vector, stdout=out, env=environment)
+        child = subprocess.Popen(vector, stdout=out, env=environment, cwd=Path(__file__).resolve().parent.parent)
         _pid, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
         took_s = time.monotonic() - began
         if child.returncode:
             raise SystemExit(f"import_sacct failed with status {child.returncode}")
         out.seek(0)
-        return json.loads(out.read().splitlines()[-1]), took_s, usage.ru_maxrss / 1024
+        return Run(
+            result=json.loads(out.read().splitlines()[-1]),
+            took_s=took_s,
+            used_s=usage.ru_utime + usage.ru_stime,
+            peak_mib=usage.ru_maxrss / 1024,
+            marks=json.loads(marks.read_text()),
+        )
+
+
+def part_s(marks: list[list[object]], doing: str, begin: float, end: float) -> float:
+    """How long a phase took from one part of it to another (0 to 1), between the nearest notes."""
+    notes = [(done / total, at) for what, done, total, at in marks if what == doing]  # type: ignore[operator]
+    first = max((note for note in notes if note[0] <= begin), default=notes[0])
+    last = min((note for note in notes if note[0] >= end), default=notes[-1])
+    return (last[1] - first[1]) / (last[0] - first[0]) * (end - begin)
+
+
+def measure_linear(name: str, run: Run, records: int) -> None:
+    part = LINEAR_PART / records
+    first = sum(part_s(run.marks, doing, 0, part) for doing in ("reading", "charging"))
+    last = sum(part_s(run.marks, doing, 1 - part, 1) for doing in ("reading", "charging"))
+    print(f"import_sacct_{name}_last_of_first_{LINEAR_PART} {last / first:.2f} ratio <=1.2", flush=True)
 
 
 def measure(jobs: list[Traced], copies: int, name: str, database: str, directory: Path) -> None:
     path = directory / f"{name}.txt"
     written = dump_write(jobs, path, copies)
-    first, took_s, peak_mib = imported(path, name.replace("_", "-"), database)
-    assert first["new"] == written["records"], first
-    assert first["charged_gpu_seconds"] == {"v100": written["gpu_seconds"]}, first
-    print(f"import_sacct_{name}_records_per_s {written['records'] / took_s:.0f} 1/s >=5000")
-    print(f"import_sacct_{name}_peak_memory_mib {peak_mib:.0f} MiB <=300", flush=True)
-    again, took_s, _peak = imported(path, name.replace("_", "-"), database)
-    assert (again["new"], again["charged_gpu_seconds"]) == (0, {}), again
-    print(f"import_sacct_{name}_again_records_per_s {written['records'] / took_s:.0f} 1/s -", flush=True)
+    records = written["records"]
+    run = imported(path, name.replace("_", "-"), database)
+    assert run.result["new"] == records, run.result
+    assert run.result["charged_gpu_seconds"] == {"v100": written["gpu_seconds"]}, run.result
+    aim = RECORDS_PER_S if records >= LINEAR_FROM else RECORDS_PER_S_SMALL
+    print(f"import_sacct_{name}_records_per_s {records / run.took_s:.0f} 1/s >={aim}")
+    print(f"import_sacct_{name}_processor {run.used_s / records * 1e6:.0f} µs/record -")
+    print(f"import_sacct_{name}_peak_memory_mib {run.peak_mib:.0f} MiB <={PEAK_MIB}", flush=True)
+    if records >= LINEAR_FROM:
+        measure_linear(name, run, records)
+    again = imported(path, name.replace("_", "-"), database)
+    assert (again.result["new"], again.result["charged_gpu_seconds"]) == (0, {}), again.result
+    print(f"import_sacct_{name}_again_records_per_s {records / again.took_s:.0f} 1/s -", flush=True)
 
 
 def run(options: argparse.Namespace, database: str) -> None:
     jobs = list(traced(options.trace) if options.trace else drawn())
+    copies = -(-options.records // len(jobs))
     with tempfile.TemporaryDirectory() as directory:
-        for name, copies in (("once", 1), (f"times_{options.copies}", options.copies)):
+        for name, times in (("once", 1), (f"times_{copies}", copies)):
             Cluster.objects.create(name=name.replace("_", "-"), title="Bench", created_at=now())
             connections.close_all()
-            measure(jobs, copies, name, database, Path(directory))
+            measure(jobs, times, name, database, Path(directory))
 
 
 def main() -> None:
@@ -166,7 +197,7 @@ def main() -> None:
     parser.add_argument(
         "trace", type=Path, nargs="?", help="a job trace as CSV; drawn from its distribution without one"
     )
-    parser.add_argument("--copies", type=int, default=10, help="a second, larger dump: the trace so many times")
+    parser.add_argument("--records", type=int, default=1_000_000, help="of the second dump, the trace repeated")
     options = parser.parse_args()
     with own_database("import") as name:
         run(options, name)
