@@ -3,7 +3,12 @@
 The second key says which one of its kind: a cluster, a message, a hash.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import IntEnum, unique
+from time import monotonic, sleep
+
+from django.db import connection
 
 
 @unique
@@ -14,4 +19,26 @@ class LockSpace(IntEnum):
     IMPORT = 0x5A04  # one import into a cluster at a time
     CLUSTER_PLAN = 0x5A05  # one application of a plan to a cluster at a time
     FILE = 0x5A06  # nobody drops the file that another one is storing
+    OUTPUT = 0x5A10  # one reading of what jobs wrote at a time, for each cluster
     BOOKING = 0x5A07  # who books shares it, who closes a period takes it alone: written out in the ledger's SQL
+
+
+@contextmanager
+def held_if_free(space: LockSpace, number: int, *, wait_s: float = 0) -> Iterator[bool]:
+    """Whether the lock is ours for the block's length. It belongs to the session and ends with its process."""
+    deadline = monotonic() + wait_s
+    while not (is_ours := _try(space, number)) and monotonic() < deadline:
+        sleep(0.2)
+    try:
+        yield is_ours
+    finally:
+        # A connection that broke has lost the lock with it.
+        if is_ours and connection.is_usable():
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [space, number])
+
+
+def _try(space: LockSpace, number: int) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [space, number])
+        return bool(cursor.fetchone()[0])

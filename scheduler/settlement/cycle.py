@@ -2,14 +2,14 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError
 from django.db.models import F
 
 from portal.clock import now
-from portal.locks import LockSpace
+from portal.locks import LockSpace, held_if_free
 from portal.outbox.services import messages_deliver
 from scheduler.accounts.services import accounts_cycle
 from scheduler.clusters.adapters.protocol import ClusterAdapter, ClusterError
@@ -25,19 +25,9 @@ from scheduler.settlement.services.waiting import waiting_follow
 logger = logging.getLogger(__name__)
 
 
-@contextmanager
-def cycle_lock(cluster: Cluster) -> Iterator[bool]:
+def cycle_lock(cluster: Cluster) -> AbstractContextManager[bool]:
     """One cycle of a cluster at a time, in all processes: a session lock, which ends with its process."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [LockSpace.CYCLE, cluster.pk])
-        is_ours = bool(cursor.fetchone()[0])
-    try:
-        yield is_ours
-    finally:
-        # A connection that broke has lost the lock with it.
-        if is_ours and connection.is_usable():
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [LockSpace.CYCLE, cluster.pk])
+    return held_if_free(LockSpace.CYCLE, cluster.pk)
 
 
 def cycle_run(cluster: Cluster, adapter: ClusterAdapter) -> None:

@@ -1,15 +1,10 @@
 import hashlib
 import json
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
-
-from django.db import connection
 
 from portal.audit.context import acting
 from portal.clock import now
-from portal.locks import LockSpace
+from portal.locks import LockSpace, held_if_free
 from scheduler.accounts.models import StoredPlan
 from scheduler.accounts.plan import Action
 from scheduler.accounts.services.applying import Applied, plan_apply
@@ -34,7 +29,7 @@ def accounts_cycle(cluster_name: str, *, adapter: ClusterAdapter | None = None) 
     Raises ClusterError where Slurm does not answer.
     """
     cluster = Cluster.objects.get(name=cluster_name)
-    with _lock(cluster, wait_s=0) as mine:
+    with held_if_free(LockSpace.CLUSTER_PLAN, cluster.pk) as mine:
         if not mine:
             return None
         actor = f"worker:cluster.{cluster.name}"
@@ -53,7 +48,7 @@ def cluster_apply(
 
     Raises AnotherApplies and ClusterError.
     """
-    with _lock(cluster, wait_s=LOCK_WAIT_S) as mine:
+    with held_if_free(LockSpace.CLUSTER_PLAN, cluster.pk, wait_s=LOCK_WAIT_S) as mine:
         if not mine:
             raise AnotherApplies(cluster.name)
         return _apply(cluster, removals_cap, adapter, actor, budget_s=float("inf"), only=only)
@@ -107,24 +102,3 @@ def _action_json(action: Action) -> dict[str, object]:
         "is_blocked": action.is_blocked,
         "changes": [change.as_json() for change in action.changes],
     }
-
-
-@contextmanager
-def _lock(cluster: Cluster, *, wait_s: float) -> Iterator[bool]:
-    """A session lock: it ends with the process, however that ends."""
-    keys = [LockSpace.CLUSTER_PLAN, cluster.pk]
-    deadline = time.monotonic() + wait_s
-    while not (mine := _ask("SELECT pg_try_advisory_lock(%s, %s)", keys)) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    try:
-        yield mine
-    finally:
-        if mine and connection.connection is not None and not connection.connection.closed:
-            _ask("SELECT pg_advisory_unlock(%s, %s)", keys)
-
-
-def _ask(statement: str, keys: list[int]) -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, keys)
-        row = cursor.fetchone()
-    return bool(row and row[0])
