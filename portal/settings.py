@@ -121,7 +121,11 @@ CACHES = {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "saola",
-        "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
+        "OPTIONS": {
+            "socket_timeout": 1,
+            "socket_connect_timeout": 1,
+            "serializer": "portal.redis_json.JsonSerializer",
+        },
     },
 }
 SESSION_ENGINE = "django.contrib.sessions.backends.db"  # Redis may be restarted; nobody is logged out by that
