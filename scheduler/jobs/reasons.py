@@ -7,40 +7,12 @@ it perhaps what sbatch printed). Slurm's words: src/common/slurm_protocol_defs.c
 from dataclasses import dataclass
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from scheduler.jobs.models import Job
+from scheduler.jobs.slurm_reasons import meaning_of, unknown_text
 from scheduler.jobs.states import PORTAL_REASON
 
-_BUDGET = _(
-    "The allocation does not cover it yet: Slurm reserves the whole time limit of every running job and starts this "
-    "one when enough comes back."
-)
-_SHUT = _("The allocation takes no new jobs at the moment: it is suspended, has ended or is used up.")
-_WAITING: dict[str, str | Promise] = {
-    "Resources": _("It is next in line and waits for GPUs to become free."),
-    "Priority": _("Jobs with a higher priority are in front of it."),
-    "Dependency": _("It waits for another job that it depends on."),
-    "DependencyNeverSatisfied": _("The job that it depends on ended otherwise than required, so it can never start."),
-    "BeginTime": _("It has been told to start at a later time (after a requeue, a few minutes later)."),
-    "JobHeldUser": _("It was put on hold by its owner. It starts only after it is released."),
-    "JobHeldAdmin": _("It was put on hold by the centre: it has no hold on the balance at the moment."),
-    "PartitionDown": _("The partition is closed at the moment."),
-    "PartitionInactive": _("The partition is closed at the moment."),
-    "PartitionTimeLimit": _("Its time limit is longer than the partition allows."),
-    "PartitionNodeLimit": _("It asks for more nodes than the partition has."),
-    "ReqNodeNotAvail": _("A node that it needs is out of service or reserved."),
-    "NodeDown": _("A node that it needs has failed."),
-    "Reservation": _("It waits for its reservation to begin."),
-    "Licenses": _("It waits for a licence."),
-    "Cleaning": _("Its previous run is still being cleaned up."),
-    "InvalidAccount": _("Slurm does not know its account any more."),
-    "InvalidQOS": _("Slurm does not know its allocation's QOS any more."),
-    "JobArrayTaskLimit": _("As many tasks of its array run as may run at once."),
-    "launch failed requeued held": _("It could not be started on its node and was put on hold. Tell the operators."),
-    "JobHoldMaxRequeue": _("It failed to start too often and was put on hold. Tell the operators."),
-}
 _OWN: dict[str, str | Promise] = {
     "no_answer": _("Slurm did not say whether it took the job. It is being looked for and is not submitted twice."),
     "looking": _("Whether the job reached Slurm is not known. It is being looked for and is not submitted twice."),
@@ -82,12 +54,14 @@ _REFUSED: dict[str, str | Promise] = {
     "connect_failure": _("Slurm could not be reached for a whole day."),
     "denied": _("It could not be brought to Slurm for a whole day."),
     "script": _("sbatch did not accept the script."),
+    "folder": _("The folder for its log could not be made in your home directory: is it full?"),
 }
 
 
 @dataclass(frozen=True)
 class Reason:
     text: str  # plain words
+    todo: str  # what the person can do about it; "" where the text says it
     slurm: str  # Slurm's own word or message, for those who know them; "" if there is none
 
 
@@ -97,18 +71,10 @@ def reason_of(job: Job) -> Reason | None:
         return None
     if job.reason.startswith(PORTAL_REASON):
         return _own(job.reason)
-    return Reason(waiting_text(job.reason), job.reason)
-
-
-def waiting_text(word: str) -> str:
-    """Plain words for why Slurm lets a job wait; squeue may add details in brackets or after a comma."""
-    plain = word.split(",")[0].split(" (")[0].strip()
-    known = _WAITING.get(plain)
-    if known is not None:
-        return str(known)
-    if plain.startswith(("QOSGrp", "AssocGrp", "QOSMax", "AssocMax")):
-        return str(_SHUT if plain.endswith(("JobsLimit", "SubmitJobsLimit")) else _BUDGET)
-    return gettext("Slurm lets it wait for its own reason.")
+    meaning = meaning_of(job.reason)
+    if meaning is None:
+        return Reason(unknown_text(), "", job.reason)
+    return Reason(meaning.text, meaning.todo, job.reason)
 
 
 def _own(reason: str) -> Reason:
@@ -117,6 +83,6 @@ def _own(reason: str) -> Reason:
     figures = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
     if code == "refused":
         known = _REFUSED.get(figures.get("code", ""))
-        return Reason(str(known) if known else str(_OWN["refused"]) % {"words": words}, words)
+        return Reason(str(known) if known else str(_OWN["refused"]) % {"words": words}, "", words)
     text = _OWN.get(code)
-    return Reason(str(text) % figures if text else code, words)
+    return Reason(str(text) % figures if text else code, "", words)
