@@ -17,7 +17,7 @@ from typing import TypeVar
 from django.conf import settings
 
 from scheduler.clusters.adapters.commands import CommandsAdapter
-from scheduler.clusters.adapters.programs import Answer, Programs
+from scheduler.clusters.adapters.programs import Answer, Programs, RawAnswer
 
 CLUSTER = "local"
 T = TypeVar("T")
@@ -39,6 +39,9 @@ class ProgramsAs(Programs):
 
     def ask_vector(self, vector: Sequence[str], *, timeout_s: float, stdin: str | None = None) -> Answer:
         return super().ask_vector(self._vector(vector), timeout_s=timeout_s, stdin=stdin)
+
+    def ask_untrusted(self, vector: Sequence[str], *, stdin: bytes, limit_bytes: int, timeout_s: float) -> RawAnswer:
+        return super().ask_untrusted(self._vector(vector), stdin=stdin, limit_bytes=limit_bytes, timeout_s=timeout_s)
 
     def stream(self, program: str, *arguments: str, timeout_s: float = 600) -> Iterator[str]:
         vector = self._vector([f"{self.bin_dir}/{program}", *arguments])

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 from scheduler.clusters.adapters.commands_accounts import AccountCommands
 from scheduler.clusters.adapters.commands_jobs import JobCommands
+from scheduler.clusters.adapters.commands_output import OutputCommands
 from scheduler.clusters.adapters.commands_read import ReadCommands
 from scheduler.clusters.adapters.programs import Programs
 
 
 @dataclass(frozen=True)
-class CommandsAdapter(ReadCommands, AccountCommands, JobCommands):
+class CommandsAdapter(ReadCommands, AccountCommands, JobCommands, OutputCommands):
     """Speaks `protocol.ClusterAdapter`. Only worker processes and management commands have one."""
 
     cluster: str  # Slurm's ClusterName

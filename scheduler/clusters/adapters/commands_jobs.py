@@ -20,7 +20,7 @@ from scheduler.clusters.adapters.protocol import (
 )
 
 WRAPPER_TIMEOUT_S = 30  # above the 22 s after which the wrapper's own `timeout` has killed sbatch
-_REFUSED_BY_WRAPPER = 64  # the wrapper's exit status before it calls sbatch
+REFUSED_BY_WRAPPER = 64  # the wrapper's exit status before it calls sbatch
 _NOT_BEGUN = 65  # its word for one of several that it did not begin
 _NOTHING = Answer(1, "", "the wrapper ended without an answer to this one")
 
@@ -85,10 +85,10 @@ class JobCommands:
             raise failure("cancel", answer)
 
     def _as_researcher(self, wrapper: str, unix_account: str, body: object) -> Answer:
-        if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", unix_account):
-            # sudo reads #0 as a uid; a name that begins with a dash would be an option.
-            return Answer(_REFUSED_BY_WRAPPER, "", f"saola-{wrapper}: user: {unix_account!r} is no unix account")
-        vector = [self.sudo, "-n", "-u", unix_account, "--", f"{self.wrappers_dir}/{wrapper}"]
+        try:
+            vector = researcher_vector(self.sudo, unix_account, f"{self.wrappers_dir}/{wrapper}")
+        except ValueError as error:
+            return Answer(REFUSED_BY_WRAPPER, "", f"saola-{wrapper}: user: {error}")
         return self.programs.ask_vector(vector, timeout_s=WRAPPER_TIMEOUT_S, stdin=json.dumps(body))
 
     def job_cancel_as_admin(self, *, job_id: str, reason: str, pending_only: bool = False) -> None:
@@ -110,6 +110,13 @@ class JobCommands:
         """Why, where the owner sees it (scontrol show job). Not worth failing for: the act counts."""
         words = re.sub(r"[^\w .,:;()/-]", " ", reason)[:200]
         self.programs.ask("scontrol", "update", f"JobId={job_id}", f"AdminComment={words}")
+
+
+def researcher_vector(sudo: str, unix_account: str, program: str) -> list[str]:
+    """Raises ValueError for what is no unix account: sudo reads #0 as a uid, a dash begins an option."""
+    if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", unix_account):
+        raise ValueError(f"{unix_account!r} is no unix account")
+    return [sudo, "-n", "-u", unix_account, "--", program]
 
 
 def _body(request: SubmitRequest) -> dict[str, object]:
@@ -156,7 +163,7 @@ def submitted_job_id(answer: Answer) -> int:
             raise SubmissionUnknown(f"sbatch answered {answer.out.strip()[:200]!r}")
         return int(found[1])
     words = " ".join(answer.error.split())[:1_000]
-    if answer.code == _REFUSED_BY_WRAPPER and words.startswith("saola-submit:"):
+    if answer.code == REFUSED_BY_WRAPPER and words.startswith("saola-submit:"):
         _, code, message = (part.strip() for part in words.split(":", 2))
         raise SubmissionRefused(code, message)
     if words.startswith("sudo:") and "sbatch:" not in words:

@@ -5,7 +5,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 from portal.clock import now
-from scheduler.clusters.adapters import parse
+from scheduler.clusters.adapters import parse, parse_usage
 from scheduler.clusters.adapters.programs import Programs, failure, separator
 from scheduler.clusters.adapters.protocol import (
     AccountingRecord,
@@ -13,6 +13,7 @@ from scheduler.clusters.adapters.protocol import (
     NodeInfo,
     PartitionInfo,
     QueueJob,
+    RunUsage,
 )
 
 _IDS_A_CALL = 500  # job ids in one argument; far below the kernel's limit for one
@@ -80,6 +81,13 @@ class ReadCommands:
         with closing(stream):  # type: ignore[type-var]
             for fields in parse.records_split(stream, cut, len(parse.SACCT_FIELDS)):
                 yield parse.accounting_record(fields, read_at=read_at)
+
+    def usage(self, *, job_ids: Sequence[int]) -> list[RunUsage]:
+        cut = separator()
+        ids = ",".join(str(job_id) for job_id in job_ids)
+        options = ["-D", "-p", "-n", "-a", "-M", self.cluster, f"--delimiter={cut}", "-S", _BEGINNING, "-j", ids]
+        answer = self.programs.read("sacct", *options, "-o", ",".join(parse_usage.FIELDS))
+        return parse_usage.usage(parse.records_split([answer], cut, len(parse_usage.FIELDS)))
 
 
 def _slurm_time(when: datetime) -> str:

@@ -4,10 +4,13 @@ import codecs
 import os
 import pwd
 import secrets
+import selectors
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from scheduler.clusters.adapters.protocol import ClusterError, ClusterUnreachable
@@ -19,6 +22,7 @@ STREAM_TIMEOUT_S = 600  # sacct over a wide window, read as it comes
 LOCK_TIMEOUT_S = 30  # a change takes a fifth of a second
 _LOCK_NOT_HAD = 75
 _CHUNK_BYTES = 65_536
+_PIPE_BYTES = 65_536  # the kernel takes so much from a writer before anybody reads
 _UNREACHABLE = (
     "Unable to contact slurm controller",
     "Connection refused",
@@ -35,6 +39,13 @@ _UNREACHABLE = (
 class Answer:
     code: int
     out: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class RawAnswer:
+    code: int
+    out: bytes
     error: str
 
 
@@ -99,6 +110,43 @@ class Programs:
             raise ClusterError(f"{vector[0]} cannot be run: {error.strerror}") from error
         return Answer(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 
+    def ask_untrusted(self, vector: Sequence[str], *, stdin: bytes, limit_bytes: int, timeout_s: float) -> RawAnswer:
+        """Runs a program that a researcher can meddle with: it runs under their uid. So no more than `limit_bytes` of
+        its output are kept, and it is waited for no longer than `timeout_s`, not even for its death: this process may
+        not kill it. Raises ClusterUnreachable where either is exceeded, ClusterError where it cannot be started.
+        """
+        assert len(stdin) <= _PIPE_BYTES, "more could block before it is read"
+        try:
+            process = subprocess.Popen(
+                vector,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=self.environment,
+                cwd="/",
+                bufsize=0,
+            )
+        except OSError as error:
+            raise ClusterError(f"{vector[0]} cannot be run: {error.strerror}") from error
+        assert process.stdin is not None
+        with suppress(OSError):  # it ended without reading
+            process.stdin.write(stdin)
+        process.stdin.close()
+        deadline = time.monotonic() + timeout_s
+        try:
+            out, said = _both_read(process, limit_bytes, deadline)
+            code = process.wait(max(0.1, deadline - time.monotonic()))
+        except (TimeoutError, subprocess.TimeoutExpired) as failure:
+            with suppress(OSError, subprocess.TimeoutExpired):
+                process.kill()
+                process.wait(1)
+            raise ClusterUnreachable(f"{vector[-1]} did not end as it should: {failure}") from failure
+        finally:
+            for pipe in (process.stdout, process.stderr):
+                assert pipe is not None
+                pipe.close()  # whatever it still writes breaks
+        return RawAnswer(code, out, said.decode(errors="replace"))
+
     def read(self, program: str, *arguments: str, timeout_s: float = READ_TIMEOUT_S) -> str:
         """Standard output of a call that must succeed. Raises ClusterUnreachable or ClusterError with Slurm's words."""
         answer = self.ask(program, *arguments, timeout_s=timeout_s)
@@ -139,6 +187,27 @@ class Programs:
             if code:
                 errors.seek(0)
                 raise failure(program, Answer(code, "", errors.read(2_000).decode(errors="replace")))
+
+
+def _both_read(process: "subprocess.Popen[bytes]", limit_bytes: int, deadline: float) -> tuple[bytes, bytes]:
+    """All that a program writes, until it closes both. Raises TimeoutError where that is too much or takes too long."""
+    found = {process.stdout: bytearray(), process.stderr: bytearray()}
+    with selectors.DefaultSelector() as waiting:
+        for pipe in found:
+            assert pipe is not None
+            waiting.register(pipe, selectors.EVENT_READ)
+        while waiting.get_map():
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                raise TimeoutError("it took too long")
+            for key, _events in waiting.select(left_s):
+                piece = os.read(key.fd, _CHUNK_BYTES)
+                if not piece:
+                    waiting.unregister(key.fileobj)
+                found[key.fileobj] += piece  # type: ignore[index]
+                if len(found[key.fileobj]) > limit_bytes:  # type: ignore[index]
+                    raise TimeoutError("it wrote too much")
+    return bytes(found[process.stdout]), bytes(found[process.stderr])
 
 
 def separator() -> str:

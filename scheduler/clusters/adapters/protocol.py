@@ -11,6 +11,7 @@ from typing import Protocol
 from uuid import UUID
 
 MOST_AT_ONCE = 16  # submissions that one call takes; the wrapper refuses more
+OUTPUT_FILE_LIMIT_BYTES = 8 * 1_048_576  # of one file of a job's; the wrapper refuses larger ones
 
 
 class ClusterError(Exception):
@@ -40,6 +41,54 @@ class SubmissionUnknown(Exception):
 
 class SubmissionNotBegun(Exception):
     """sbatch was not started for this one of several: the ones before it took too long. It can be tried again."""
+
+
+class OutputRefused(Exception):
+    """What was asked for is not handed out; `code` says why, `message` in one sentence."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        # "absent", "link", "kind" (no ordinary file, no directory), "too_large", "denied", "late", "request", "user"
+        self.code = code
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class LogTail:
+    """The end of a job's log, as its bytes are: what the researcher's process says, and nothing to rely on."""
+
+    data: bytes
+    begins_at: int  # the first byte's place in the file
+    size: int  # the whole file's, in bytes
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OutputEntry:
+    path: tuple[str, ...]  # below the job's folder
+    kind: str  # file, folder, link, other
+    size: int
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OutputListing:
+    entries: tuple[OutputEntry, ...]
+    unnamed: int  # entries whose names no page can show
+    is_whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunUsage:
+    """What slurmdbd gathered of one run and its steps. None: nothing was gathered."""
+
+    job_id_raw: int
+    submit_at: datetime
+    elapsed_s: int
+    cpus: int
+    cpu_s: float | None  # user and system time of all processes
+    memory_bytes: int | None  # allotted on all nodes together
+    memory_used_bytes: int | None  # at most: the largest task of each step times its tasks, of the largest step
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +294,9 @@ class ClusterAdapter(Protocol):
     def purge_horizon(self) -> datetime | None:
         """What was submitted before it slurmdbd may have purged, by its own configuration; None: it purges nothing."""
 
+    def usage(self, *, job_ids: Sequence[int]) -> list[RunUsage]:
+        """CPU time and memory of these jobs' runs, those before a requeue included."""
+
     # accounts
     def accounts(self) -> list[AccountInfo]: ...
     def associations(self) -> list[AssociationInfo]: ...
@@ -320,3 +372,13 @@ class ClusterAdapter(Protocol):
     def job_cancel_as_admin(self, *, job_id: str, reason: str, pending_only: bool = False) -> None: ...
     def job_hold(self, *, job_id: str, reason: str) -> None: ...
     def job_release(self, *, job_id: str) -> None: ...
+
+    # what a job wrote, read as the researcher: what comes back is theirs and hostile
+    def output_tail(self, *, key: UUID, unix_account: str, job_id: int, limit_bytes: int) -> LogTail:
+        """The end of the log of one run. Raises OutputRefused."""
+
+    def output_list(self, *, key: UUID, unix_account: str) -> OutputListing:
+        """The job's own folder, some levels deep, bounded. Raises OutputRefused."""
+
+    def output_read(self, *, key: UUID, unix_account: str, path: Sequence[str]) -> bytes:
+        """One whole file of it. Raises OutputRefused, also where it is too large."""

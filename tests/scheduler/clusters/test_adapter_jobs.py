@@ -47,7 +47,7 @@ def test_a_job_is_submitted_as_the_researcher_and_read_back(ground: Ground, monk
     )
     assert (record.gpus, record.comment, record.submit_at) == ({"h100": 2}, str(asked.key), job.submit_at)
     assert record.end_at - record.start_at == timedelta(seconds=record.elapsed_s)
-    output = Path(ground.slurm.home(ground.alice), f"slurm-{job_id}.out").read_text()
+    output = Path(ground.slurm.home(ground.alice), "saola/jobs", str(asked.key), f"slurm-{job_id}.out").read_text()
     outside, inside = output.split("---\n")
     assert outside.splitlines()[:2] == [ground.alice, ground.slurm.home(ground.alice)]
     assert "must-not-leak" not in output
@@ -238,3 +238,31 @@ def test_an_association_with_a_running_job_is_busy_and_can_be_blocked(ground: Gr
     finally:
         ground.adapter.association_unblock(**place)
         ground.forget_jobs()
+
+
+BUSY = """#!/bin/bash
+echo "$PWD $SLURM_SUBMIT_DIR"
+echo 0.5 > "$SLURM_SUBMIT_DIR/loss.txt"
+python3 -c 'x = bytearray(200 << 20); y = sum(range(30_000_000))'
+"""
+
+
+def test_what_a_job_wrote_and_used_is_read_back(ground: Ground) -> None:
+    asked = ground.request(script=BUSY)
+    job_id = ground.adapter.submit(asked)
+    final(ground, job_id)
+    home = ground.slurm.home(ground.alice)
+    own = {"key": asked.key, "unix_account": ground.alice}
+    log = ground.adapter.output_tail(**own, job_id=job_id, limit_bytes=1_000)
+    assert log.data.decode() == f"{home} {home}/saola/jobs/{asked.key}\n"
+    listing = ground.adapter.output_list(**own)
+    assert [one.path for one in listing.entries] == [("loss.txt",), (f"slurm-{job_id}.out",)]
+    assert ground.adapter.output_read(**own, path=["loss.txt"]) == b"0.5\n"
+    # slurmctld sends the steps' figures after the job's end.
+    used = wait_for("the job's figures", lambda: [one for one in ground.adapter.usage(job_ids=[job_id]) if one.cpu_s])[
+        0
+    ]
+    assert (used.job_id_raw, used.cpus) == (job_id, 8)
+    assert 0 < used.cpu_s < used.cpus * (used.elapsed_s + 1)
+    assert used.memory_bytes is not None
+    assert used.memory_bytes > 10 * 2**30

@@ -3,6 +3,7 @@ what it got; the same path ends in a real job in test_adapter_contract.py. Run a
 
 import json
 import os
+import pwd
 import shutil
 import subprocess
 import tempfile
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.scheduler.live import LiveSlurm
 
 WRAPPERS = Path(__file__).resolve().parents[3] / "scheduler/clusters/wrappers"
 SCRIPT = "#!/bin/bash\n#SBATCH --gres=gpu:h100:2\n#SBATCH --signal=B:TERM@60\nexport SLURM_EXPORT_ENV=ALL\nhostname\n"
@@ -25,6 +28,9 @@ REQUEST = {
     "gpus_per_node": 8,
     "time_limit_s": 5_400,
 }
+LIST = {"act": "list", "key": REQUEST["key"]}
+TAIL = {"act": "tail", "key": REQUEST["key"], "job_id": 17, "bytes": 100}
+READ = {"act": "read", "key": REQUEST["key"], "path": ["a"]}
 NOBODY = 65_534
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="takes another user's identity")
@@ -35,7 +41,7 @@ def place() -> Iterator[Path]:
     """A directory like the installed one, that everybody can read and only root can write."""
     place = Path(tempfile.mkdtemp(prefix="wrappers-"))
     place.chmod(0o755)
-    for name in ("submit", "cancel"):
+    for name in ("submit", "cancel", "output"):
         shutil.copy(WRAPPERS / name, place / name)
     for name in ("sbatch", "scancel"):
         program = place / name
@@ -65,19 +71,30 @@ def run(program: Path, request: object, *arguments: str, uid: int = NOBODY) -> s
 
 def refusal(answer: subprocess.CompletedProcess[str]) -> str:
     assert (answer.returncode, answer.stdout) == (64, "")
-    assert answer.stderr.startswith(("saola-submit: ", "saola-cancel: "))
+    assert answer.stderr.startswith(("saola-submit: ", "saola-cancel: ", "saola-output: "))
     return answer.stderr.split(": ")[1]
 
 
-def test_sbatch_gets_a_fixed_vector_a_clean_environment_and_the_script(place: Path) -> None:
-    answer = run(place / "submit", REQUEST)
+@pytest.fixture
+def researcher() -> Iterator[pwd.struct_passwd]:
+    """One of the stack's: a job's folder is made in a home, and nobody has none."""
+    entry = pwd.getpwnam(LiveSlurm().researchers[0])
+    yield entry
+    shutil.rmtree(Path(entry.pw_dir, "saola/jobs", REQUEST["key"]), ignore_errors=True)
+
+
+def test_sbatch_gets_a_fixed_vector_a_clean_environment_and_the_script(
+    place: Path, researcher: pwd.struct_passwd
+) -> None:
+    answer = run(place / "submit", REQUEST, uid=researcher.pw_uid)
     assert answer.returncode == 0, answer.stderr
+    folder = f"{researcher.pw_dir}/saola/jobs/{REQUEST['key']}"
     arguments, environment, where, script = answer.stdout.split("---\n")
     assert arguments.splitlines() == [
         "--parsable",
         "--export=NONE",
-        "--chdir=/nonexistent",
-        "--output=/nonexistent/slurm-%j.out",
+        f"--chdir={researcher.pw_dir}",
+        f"--output={folder}/slurm-%j.out",
         "--ignore-pbs",
         "--comment=0f8fad5b-d9cb-469f-a165-70867728950e",
         "--job-name=huấn luyện 1",
@@ -90,8 +107,13 @@ def test_sbatch_gets_a_fixed_vector_a_clean_environment_and_the_script(place: Pa
     ]
     names = {line.partition("=")[0] for line in environment.splitlines()} - {"_", "PWD"}
     assert names == {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "SLURM_CONF"}
-    assert where.split() == ["0027", "/"]
+    assert where.split() == ["0027", folder]  # which the job finds as $SLURM_SUBMIT_DIR
+    assert Path(folder).stat().st_mode & 0o777 == 0o700
     assert script == SCRIPT
+
+
+def test_without_a_folder_for_its_log_there_is_no_job(place: Path) -> None:
+    assert refusal(run(place / "submit", REQUEST)) == "folder"
 
 
 @pytest.mark.parametrize(
@@ -181,23 +203,25 @@ def test_it_refuses_a_script_that_takes_an_option_of_its_own(place: Path, script
     assert refusal(run(place / "submit", {**REQUEST, "script": script})) == "script"
 
 
-def test_a_script_may_carry_harmless_options(place: Path) -> None:
+def test_a_script_may_carry_harmless_options(place: Path, researcher: pwd.struct_passwd) -> None:
     script = (
         "#!/bin/sh\n#SBATCH --nice 10 --requeue --mail-type=END -d afterok:17 -bnow+1hour\n"
         "# a comment with #SBATCH --array=1-9\n##SBATCH --array=1-9\n#SBATCH --open-mode=append # --array=1-9\nid\n"
     )
-    assert run(place / "submit", {**REQUEST, "script": script}).returncode == 0
+    assert run(place / "submit", {**REQUEST, "script": script}, uid=researcher.pw_uid).returncode == 0
 
 
 def test_it_takes_no_arguments(place: Path) -> None:
     assert refusal(run(place / "submit", REQUEST, "--wrap=id")) == "request"
     assert refusal(run(place / "cancel", {"job_id": 1}, "--user=root")) == "request"
+    assert refusal(run(place / "output", LIST, "/etc/passwd")) == "request"
 
 
 @pytest.mark.parametrize("uid", [0, 999])
 def test_root_and_system_users_are_refused(place: Path, uid: int) -> None:
     assert refusal(run(place / "submit", REQUEST, uid=uid)) == "user"
     assert refusal(run(place / "cancel", {"job_id": 1}, uid=uid)) == "user"
+    assert refusal(run(place / "output", LIST, uid=uid)) == "user"
 
 
 @pytest.mark.parametrize("mode", [0o666, 0o664])
@@ -232,3 +256,50 @@ def test_cancel_gives_scancel_the_id_and_nothing_else(place: Path) -> None:
 )
 def test_cancel_refuses_what_is_no_job_id(place: Path, request_: object) -> None:
     assert refusal(run(place / "cancel", request_)) == "request"
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {},
+        [],
+        "tail",
+        17,
+        {"act": "tail"},
+        {**LIST, "act": "remove"},
+        {**LIST, "act": ["list"]},
+        {**LIST, "path": ["a"]},
+        {**LIST, "key": "../../../etc"},
+        {**LIST, "key": REQUEST["key"] + "\n"},
+        {**LIST, "key": None},
+        {**TAIL, "job_id": "17"},
+        {**TAIL, "job_id": True},
+        {**TAIL, "job_id": 0},
+        {**TAIL, "job_id": 2**40},
+        {**TAIL, "bytes": 0},
+        {**TAIL, "bytes": 10**9},
+        {**TAIL, "bytes": -1},
+        {**TAIL, "bytes": 1.0},
+        {**READ, "path": []},
+        {**READ, "path": "a"},
+        {**READ, "path": [["a"]]},
+        {**READ, "path": [""]},
+        {**READ, "path": ["."]},
+        {**READ, "path": ["..", "a"]},
+        {**READ, "path": ["a/../../b"]},
+        {**READ, "path": ["/etc/passwd"]},
+        {**READ, "path": ["a\n"]},
+        {**READ, "path": ["a\0"]},
+        {**READ, "path": ["\u202ea"]},
+        {**READ, "path": ["a" * 256]},
+        {**READ, "path": ["a"] * 5},
+    ],
+    ids=repr,
+)
+def test_output_refuses_what_is_no_request(place: Path, request_: object) -> None:
+    assert refusal(run(place / "output", request_)) == "request"
+
+
+@pytest.mark.parametrize("request_", [LIST, TAIL, READ], ids=lambda request_: request_["act"])
+def test_output_says_that_there_is_no_home(place: Path, request_: object) -> None:
+    assert refusal(run(place / "output", request_)) == "absent"

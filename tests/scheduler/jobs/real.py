@@ -83,7 +83,7 @@ class Real:
             time.sleep(0.5)
 
     def output(self, job: Job) -> str:
-        return (self.home / f"slurm-{job.slurm_job_id}.out").read_text()
+        return (self.home / "saola/jobs" / str(job.pk) / f"slurm-{job.slurm_job_id}.out").read_text()
 
     def jobs_in_slurm(self, job: Job) -> set[int]:
         """Every job with this comment that Slurm ever had, by queue and accounting."""
