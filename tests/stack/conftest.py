@@ -3,14 +3,16 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
+from playwright.sync_api import Browser, Page
 
-from tests.stack.browsing import Visitor
+from tests.browsers import Windows
+from tests.stack.browsing import Fields, Visitor
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 COMMAND_S = 300
@@ -69,9 +71,45 @@ def wait_for(holds: Callable[[], Any], within_s: float, every_s: float = 0.5) ->
     return None
 
 
+def submit(visitor: Visitor, script: str) -> str:
+    """A job of two minutes on one GPU through the form; answers its page's path."""
+    status, page = visitor.get("/jobs/new/")
+    assert status == 200
+    fields = Fields(page, "/jobs/new/")
+    values = {name: value.replace("\n", "\r\n") for name, value in fields.values.items()}
+    values |= {"allocation": fields.options["allocation"][-1], "name": "of a test", "gpus_per_node": "1", "nodes": "1"}
+    status, page = visitor.post("/jobs/new/", values | {"time_limit": "2m", "script": script.replace("\n", "\r\n")})
+    assert status == 302, page[:2000]
+    return visitor.location
+
+
 @pytest.fixture(scope="session")
 def stack() -> Stack:
     """The stack with the main job played once on it."""
     found = Stack()
     found.command("main_job")
     return found
+
+
+Desk = Callable[[str], Page]
+
+
+@pytest.fixture
+def desk(stack: Stack, browser: Browser) -> Iterator[Desk]:
+    """A demo person's window, logged in by the form, in English."""
+    windows = Windows(browser, stack.demo["url"])
+
+    def sit(name: str) -> Page:
+        account = next(row for row in stack.demo["accounts"] if row["email"].startswith(f"{name}@"))
+        page = windows.open()
+        page.goto("/accounts/login/")
+        page.fill("input[name=login]", account["email"])
+        page.fill("input[name=password]", account["password"])
+        page.press("input[name=password]", "Enter")
+        page.wait_for_url("**/")
+        # Not before: logging in takes up the person's own language.
+        page.context.add_cookies([{"name": "django_language", "value": "en", "url": stack.demo["url"]}])
+        return page
+
+    yield sit
+    windows.close()

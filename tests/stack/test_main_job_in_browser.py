@@ -4,16 +4,15 @@ and the page of the month. Statements of a month that is over are in tests/quota
 
 import re
 import time
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from portal.clock import centre_date, now
-from tests.browsers import Windows, check
+from tests.browsers import check
 from tests.portal.files.making import pdf
-from tests.stack.conftest import Stack, wait_for
+from tests.stack.conftest import Desk, wait_for
 
 pytestmark = [pytest.mark.stack, pytest.mark.browser]
 
@@ -23,29 +22,6 @@ ASKED, AWARDED, TAKEN_BACK = 24, 20, 5  # GPU-hours
 JOB_ENDS_MS = 180_000
 FOLLOWS_MS = 60_000  # the cluster's worker, some cycles
 PLAN = {"name": "Kế hoạch.pdf", "mimeType": "application/pdf", "buffer": pdf(text="Plan")}
-
-Desk = Callable[[str], Page]
-
-
-@pytest.fixture
-def desk(stack: Stack, browser: Browser) -> Iterator[Desk]:
-    """A demo person's window, logged in by the form, in English."""
-    windows = Windows(browser, stack.demo["url"])
-
-    def sit(name: str) -> Page:
-        account = next(row for row in stack.demo["accounts"] if row["email"].startswith(f"{name}@"))
-        page = windows.open()
-        page.goto("/accounts/login/")
-        page.fill("input[name=login]", account["email"])
-        page.fill("input[name=password]", account["password"])
-        page.press("input[name=password]", "Enter")
-        page.wait_for_url("**/")
-        # Not before: logging in takes up the person's own language.
-        page.context.add_cookies([{"name": "django_language", "value": "en", "url": stack.demo["url"]}])
-        return page
-
-    yield sit
-    windows.close()
 
 
 def answers(title: str) -> dict[str, dict[str, str]]:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack.browsing import Fields, Visitor
-from tests.stack.conftest import Stack, wait_for
+from tests.stack.browsing import Visitor
+from tests.stack.conftest import Stack, submit, wait_for
 
 pytestmark = [pytest.mark.stack, pytest.mark.fault]
 
@@ -27,7 +27,7 @@ PROGRAMS = [
     "beat",
     "web",
 ]
-SCRIPT = "#!/bin/bash\r\nsleep 3\r\n"
+SCRIPT = "#!/bin/bash\nsleep 3\n"
 
 
 def pid_of(name: str) -> int:
@@ -49,18 +49,6 @@ def is_back(name: str, killed: int) -> bool:
     return pid_of(name) not in (0, killed)
 
 
-def submit(visitor: Visitor) -> str:
-    """A job through the form; answers its page's path."""
-    status, page = visitor.get("/jobs/new/")
-    assert status == 200
-    fields = Fields(page, "/jobs/new/")
-    values = {name: value.replace("\n", "\r\n") for name, value in fields.values.items()}
-    values |= {"allocation": fields.options["allocation"][-1], "name": "dies", "gpus_per_node": "1", "nodes": "1"}
-    status, page = visitor.post("/jobs/new/", values | {"time_limit": "2m", "script": SCRIPT})
-    assert status == 302, page[:2000]
-    return visitor.location
-
-
 @pytest.fixture(scope="module")
 def long(stack: Stack) -> Visitor:
     """One session for all: whoever was logged in stays so, whatever dies."""
@@ -71,7 +59,7 @@ def long(stack: Stack) -> Visitor:
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_killed_process_comes_back_and_the_job_happens(long: Visitor, name: str) -> None:
-    path = submit(long)
+    path = submit(long, SCRIPT)
     killed = kill(name)
     assert wait_for(lambda: is_back(name, killed), COMES_BACK_S), f"{name} did not come back"
     assert wait_for(lambda: "Completed" in page_of(long, path), JOB_ENDS_S), f"no end after {name} was killed: {path}"
@@ -99,7 +87,7 @@ def test_people_log_in_and_submit_while_redis_hangs(stack: Stack) -> None:
     os.kill(pid, signal.SIGSTOP)
     try:
         visitor = stack.visitor("long")
-        path = submit(visitor)
+        path = submit(visitor, SCRIPT)
     finally:
         os.kill(pid, signal.SIGCONT)
     visitor.cookies["django_language"] = "en"
