@@ -3,6 +3,7 @@ no address here that takes a file's id.
 """
 
 from django.http import FileResponse
+from django.http.response import HttpResponseBase
 
 from portal.files import disk
 from portal.files.errors import FileMissing
@@ -20,9 +21,14 @@ def file_response(stored: StoredFile) -> FileResponse:
     except OSError as error:
         raise FileMissing(f"{stored.pk} {stored.sha256}: {error}") from error
     response = FileResponse(file, content_type=stored.content_type)
-    response.headers["Content-Disposition"] = content_disposition(stored.name)
+    only_download(response, stored.name)
+    return response
+
+
+def only_download(response: HttpResponseBase, name: str) -> None:
+    """Somebody's file: no browser opens it as a page of ours, whatever is in it, and no shared cache keeps it."""
+    response.headers["Content-Disposition"] = content_disposition(name)
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
     response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
     response.headers["Cache-Control"] = "private, no-cache"
-    return response

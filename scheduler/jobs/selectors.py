@@ -84,6 +84,15 @@ def job_get_cancellable(person: Person, pk: UUID) -> Job:
     return get_object_or_404(jobs, pk=pk)
 
 
+def job_get_readable(person: Person, pk: UUID) -> Job:
+    """For what the job wrote: its log and files are the researcher's own, so not for all who may see that it ran.
+
+    Those who may cancel it: its owner, principal investigators of its project, managers of its organisation, operators.
+    Raises Http404 for all others.
+    """
+    return job_get_cancellable(person, pk)
+
+
 # --- for the form -------------------------------------------------------------------------------------------------
 
 

@@ -2,10 +2,12 @@
 
 from uuid import UUID
 
+from celery import shared_task
+
 from portal.outbox.models import Message
 from portal.outbox.registry import handler
 from scheduler.clusters.adapters import adapter_for
-from scheduler.jobs import submission
+from scheduler.jobs import output, submission
 from scheduler.jobs.models import Job
 
 
@@ -24,3 +26,11 @@ def jobs_cancel(message: Message) -> None:
     job = Job.objects.select_related("cluster").defer("script").get(pk=message.payload["job"])
     if job.is_open and job.slurm_job_id is not None:
         submission.cancel(job, adapter=adapter_for(job.cluster.name))
+
+
+@shared_task
+def output_answer(job_id: str, what: str, number: int, path: list[str]) -> None:
+    """What a job wrote or used, for its page. Nobody waits for it and nothing is lost with it."""
+    question = output.Question(UUID(job_id), what, number, tuple(path))
+    cluster = Job.objects.values_list("cluster__name", flat=True).get(pk=question.job_id)
+    output.answer(question, adapter=adapter_for(cluster))

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from scheduler.jobs import views
+from scheduler.jobs import views, views_output
 
 app_name = "jobs"
 urlpatterns = [
@@ -11,5 +11,10 @@ urlpatterns = [
     path("project/<slug:slug>/card/", views.project_card, name="project_card"),
     path("<uuid:pk>/", views.job, name="job"),
     path("<uuid:pk>/live/", views.job_live, name="live"),
+    path("<uuid:pk>/log/", views_output.job_log, name="log"),
+    path("<uuid:pk>/files/", views_output.job_files, name="files"),
+    path("<uuid:pk>/files/fetch/", views_output.job_file_fetch, name="file_fetch"),
+    path("<uuid:pk>/files/get/", views_output.job_file, name="file"),
+    path("<uuid:pk>/usage/", views_output.job_usage, name="usage"),
     path("<uuid:pk>/cancel/", views.job_cancel, name="cancel"),
 ]

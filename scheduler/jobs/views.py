@@ -89,6 +89,7 @@ def job_preview(request: PersonRequest) -> HttpResponse:
 def job(request: PersonRequest, pk: UUID) -> HttpResponse:
     found = selectors.job_get(request.user, pk)
     context = _live_context(request, found) | {"may_submit": projects_of(request.user).exists()}
+    context["may_read"] = selectors.may_cancel(request.user, found)  # as job_get_readable
     return render(request, "jobs/job.html", context)
 
 

@@ -11,7 +11,12 @@ from scheduler.clusters.adapters.protocol import (
     AccountingRecord,
     ClusterUnreachable,
     ControllerStatus,
+    LogTail,
+    OutputEntry,
+    OutputListing,
+    OutputRefused,
     QueueJob,
+    RunUsage,
     SubmitRequest,
 )
 
@@ -29,6 +34,9 @@ class FakeSlurm:
         self.dbd_queue = 0
         self.on_submit: list[Exception] = []  # raised by the next submissions, before anything exists
         self.after_submit: list[Exception] = []  # raised although the job exists
+        self.files: dict[tuple[str, ...], bytes] = {}  # of every job's folder
+        self.used: list[RunUsage] = []
+        self.reads = 0
 
     # what the portal calls
 
@@ -74,6 +82,26 @@ class FakeSlurm:
         if pending_only and self.jobs[int(job_id)].state != "PENDING":
             return
         self.cancelled.append(("admin", int(job_id)))
+
+    def usage(self, *, job_ids) -> list[RunUsage]:
+        self._answer()
+        return [run for run in self.used if run.job_id_raw in job_ids]
+
+    def output_tail(self, *, key, unix_account, job_id, limit_bytes) -> LogTail:
+        data = self.output_read(key=key, unix_account=unix_account, path=(f"slurm-{job_id}.out",))
+        return LogTail(data[-limit_bytes:], max(0, len(data) - limit_bytes), len(data), now())
+
+    def output_list(self, *, key, unix_account) -> OutputListing:
+        self._answer()
+        entries = (OutputEntry(path, "file", len(data), now()) for path, data in sorted(self.files.items()))
+        return OutputListing(tuple(entries), 0, True)
+
+    def output_read(self, *, key, unix_account, path) -> bytes:
+        self._answer()
+        self.reads += 1
+        if tuple(path) not in self.files:
+            raise OutputRefused("absent", "not there")
+        return self.files[tuple(path)]
 
     # what happens in Slurm
 

@@ -272,9 +272,9 @@ def job_page(window, job: Job) -> str:
 
 def test_it_is_live_until_it_is_final(window, submitter, allocation):
     job = submit(submitter, allocation)
-    assert "hx-trigger" in window.get(reverse("jobs:live", args=[job.pk])).content.decode()
+    assert 'hx-trigger="every' in window.get(reverse("jobs:live", args=[job.pk])).content.decode()
     Job.objects.filter(pk=job.pk).update(state="completed")
-    assert "hx-trigger" not in window.get(reverse("jobs:live", args=[job.pk])).content.decode()
+    assert 'hx-trigger="every' not in window.get(reverse("jobs:live", args=[job.pk])).content.decode()
 
 
 def test_an_unknown_job_says_so_and_why(window, submitter, allocation):

@@ -27,6 +27,7 @@ SEES = {
     "approver": 200,
     "auditor": 200,
 }
+READS = {role: 200 for role in SEES if role not in ("approver", "auditor")}
 MEMBERS = {"researcher": 200, "pi": 200, "other_researcher": 200}
 
 
@@ -43,6 +44,11 @@ ROWS = [
     Row("jobs:project_card", 404, args=lambda world: [world.project.slug], **SEES),
     Row("jobs:job", 404, args=the_job, **SEES),
     Row("jobs:live", 404, args=the_job, **SEES),
+    Row("jobs:log", 404, args=the_job, **READS),
+    Row("jobs:files", 404, args=the_job, **READS),
+    Row("jobs:file_fetch", 404, args=the_job, query="?p=x", **READS),
+    Row("jobs:file", 404, args=the_job, query="?p=x", **dict.fromkeys(READS, 302)),
+    Row("jobs:usage", 404, args=the_job, **dict.fromkeys(SEES, 204)),
     Row(
         "jobs:cancel",
         404,
