@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 Text = str | Promise
@@ -173,16 +173,16 @@ _WORDS: dict[str, tuple[Text, Text]] = {
 _NUMBERS = {"43": "QOSGrpJobsLimit", "60": "AssocGrpJobsLimit"}
 
 _RESOURCES: dict[str, Text] = {
-    "cpu": _("CPUs"),
-    "mem": _("memory"),
-    "memory": _("memory"),
-    "node": _("nodes"),
-    "gres": _("GPUs"),
-    "energy": _("energy"),
-    "license": _("licences"),
-    "bb": _("burst buffer"),
-    "billing": _("billed GPU-time"),
-    "unknown": _("a resource that Slurm does not name"),
+    "cpu": pgettext_lazy("of a limit", "CPUs"),
+    "mem": pgettext_lazy("of a limit", "memory"),
+    "memory": pgettext_lazy("of a limit", "memory"),
+    "node": pgettext_lazy("of a limit", "nodes"),
+    "gres": pgettext_lazy("of a limit", "GPUs"),
+    "energy": pgettext_lazy("of a limit", "energy"),
+    "license": pgettext_lazy("of a limit", "licences"),
+    "bb": pgettext_lazy("of a limit", "burst buffer"),
+    "billing": pgettext_lazy("of a limit", "billed GPU-time"),
+    "unknown": pgettext_lazy("of a limit", "a resource that Slurm does not name"),
 }
 _BUDGETED = ("gres", "billing")
 _WHOSE: dict[str, Text] = {

@@ -54,6 +54,7 @@ PAGES = {
         /organisations/{organisation.slug}/ /people/ /audit/ /accounts/password/change/
     """,
     "second_operator": "/reviews/applications/{proposed.pk}/ /reviews/applications/{waiting.pk}/",
+    "researcher": "/jobs/{job_running.pk}/ /jobs/{job_ended.pk}/ /jobs/{job_waiting.pk}/",
     "auditor": "/reviews/calls/{call.slug}/reviewers/ /proposals/{proposal.pk}/ /statements/",
 }
 SOAK = "SOAK" in os.environ

@@ -39,6 +39,7 @@ from quotas.statements.services import files_make, periods_close, statements_iss
 from scheduler.clusters.models import Cluster
 from scheduler.clusters.services import snapshot_take
 from tests import factories
+from tests.pages.jobs import jobs_in_three_states
 from tests.portal.files.making import pdf
 from tests.quotas import makers
 from tests.quotas.applications.conftest import complete_texts
@@ -60,6 +61,7 @@ def at_work(world: World) -> World:
     _voucher_now(world)
     _applications(world)
     _decisions(world)
+    world.job_running, world.job_ended, world.job_waiting = jobs_in_three_states(world)
     world.proposal = budget_propose(
         programme=world.programme, vnd=1_000_000_000, reason="Đợt bổ sung", person=world.second_operator
     )
