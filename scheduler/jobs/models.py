@@ -20,6 +20,7 @@ from scheduler.clusters.models import Cluster
 @track(
     exclude=[
         *("script", "denied_since", "looked_at", "form_key", "created_at", "origin", "preset", "name"),
+        "filled",
         *("cluster", "project", "person", "unix_account", "cancel_requested_by"),
     ]
 )
@@ -53,6 +54,8 @@ class Job(models.Model):
     unix_account = models.CharField(max_length=32)  # as it was at submission
     name = models.CharField(_("name"), max_length=64)
     preset = models.CharField(max_length=40, blank=True)
+    # What the form was filled in with (presets.filling), to begin another job with it.
+    filled = models.JSONField(default=dict, blank=True)
     script = models.TextField(blank=True)
     partition = models.CharField(max_length=64)
     gpu_type = models.CharField(_("GPU type"), max_length=32)

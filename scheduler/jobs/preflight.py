@@ -105,9 +105,12 @@ def longest_time_limit_s(*, gpus: int, free_gpu_seconds: int, overshoot_s: int, 
     return longest // MINUTE_S * MINUTE_S
 
 
-def preflight(shape: Shape, facts: Facts) -> Verdict:
-    """Every limit that the shape breaks, each beside its field, with figures and what would fit."""
-    partition = _partition(shape, facts.partitions)
+def preflight(shape: Shape, facts: Facts, asked_partition: str = "") -> Verdict:
+    """Every limit that the shape breaks, each beside its field, with figures and what would fit.
+
+    `asked_partition`: "" takes the partition that fits best.
+    """
+    partition = _partition(shape, _partitions_asked(facts, asked_partition))
     max_time_s = partition.max_time_s if partition else 0
     hold = hold_gpu_seconds(gpus=shape.gpus, time_limit_s=shape.time_limit_s, overshoot_s=facts.overshoot_s)
     longest = longest_time_limit_s(
@@ -117,7 +120,12 @@ def preflight(shape: Shape, facts: Facts) -> Verdict:
         max_time_s=max_time_s,
     )
     limits = [*_size_problems(shape, partition, facts), *_time_problems(shape, partition)]
-    problems = [*_account_problems(facts), *_allocation_problems(facts), *limits]
+    problems = [
+        *_account_problems(facts),
+        *_allocation_problems(facts),
+        *_other_problems(asked_partition, facts),
+        *limits,
+    ]
     # What no partition gives need not be paid for: one limit at a time, each with its way out.
     if not limits and hold > facts.free_gpu_seconds:
         problems.append(_balance_problem(shape, facts, hold, longest))
@@ -143,6 +151,23 @@ def _partition(shape: Shape, partitions: Iterable[PartitionLimits]) -> Partition
         return partition.is_up, fits, partition.nodes * partition.gpus_per_node, partition.name
 
     return max(partitions, key=fitness, default=None)
+
+
+def _partitions_asked(facts: Facts, name: str) -> tuple[PartitionLimits, ...]:
+    """The one that was asked for; all of them where none was, or where it is not among them, which is said."""
+    return tuple(one for one in facts.partitions if one.name == name) or facts.partitions
+
+
+def _other_problems(asked: str, facts: Facts) -> Iterator[Problem]:
+    if asked and asked not in {one.name for one in facts.partitions}:
+        yield _problem(
+            "partition",
+            "partition",
+            _("%(cluster)s has no partition “%(name)s” with GPUs of this allocation's type."),
+            [Fix("partition", "", str(_("Let the portal choose")))],
+            cluster=facts.cluster_title,
+            name=asked[:40],
+        )
 
 
 def _account_problems(facts: Facts) -> Iterator[Problem]:

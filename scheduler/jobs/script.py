@@ -19,7 +19,7 @@ MAX_SCRIPT_BYTES = 1_048_576  # far above any script; Slurm's own max_script_siz
 BLOCK_BEGIN = "# >>> saola: written by the portal from the form, changes here are replaced >>>"
 BLOCK_END = "# <<< saola <<<"
 # After --export=NONE srun would hand its tasks an environment without PATH. sbatch stops reading options at the first
-# command, so this line, a command itself, stands below the last of them.
+# command, so this line, a command itself, stands below the block's options, and the block below all others.
 EXPORT_LINE = "export SLURM_EXPORT_ENV=ALL"
 
 _SHEBANG = re.compile(
@@ -93,6 +93,17 @@ class Block:
     time_limit: str  # Slurm's form: 1-02:00:00
 
 
+@dataclass(frozen=True)
+class Head:
+    """What else the form writes into the block, from a preset: #SBATCH lines, and commands below them."""
+
+    options: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
+
+
+NOTHING = Head()
+
+
 def _problem(code: str, line: int, text: str | Promise, **figures: object) -> ScriptProblem:
     return ScriptProblem(code, line, text, tuple(figures.items()))
 
@@ -104,6 +115,7 @@ def script_check(script: str) -> list[ScriptProblem]:
         return whole
     lines = _block_blanked(script).split("\n")
     problems = [] if _SHEBANG.fullmatch(lines[0]) else [_shebang_problem(lines[0])]
+    problems.extend(_mark_problems(lines))
     first_command = _first_command(lines)
     for number, line in enumerate(lines):
         foreign = next((word for word in _FOREIGN if line.startswith(word)), None)
@@ -126,45 +138,80 @@ def script_check(script: str) -> list[ScriptProblem]:
     return problems
 
 
-def script_render(script: str, block: Block) -> str:
-    """The script as it is submitted: our marked block below the shebang, the export line before the first command.
+def script_render(script: str, block: Block, head: Head = NOTHING) -> str:
+    """The script as it is submitted: the person's own lines, and among them the portal's marked block.
 
-    Rendering what was rendered before gives the same again: the person's own lines survive, ours are replaced.
-    The script must have passed `script_check`.
+    The block stays where it stands, but never below the first command or above an option, which would make options
+    that do nothing; where there is none yet it goes below the last option. Rendering what was rendered before gives
+    the same again: the person's lines survive, ours are replaced. The script must have passed `script_check`.
     """
     lines = strip_block(script).split("\n")
     first_command = _first_command(lines)
     if first_command is None:
         raise ValueError("a script without a command")
-    own_export = lines[first_command].strip() == EXPORT_LINE
-    export = [] if own_export else [EXPORT_LINE]
-    rendered = [lines[0], *_block_lines(block), *lines[1:first_command], *export, *lines[first_command:]]
+    stood = _blocks(script.split("\n"))
+    below = 1 + max(n for n, line in enumerate(lines[:first_command]) if n == 0 or line.startswith(_DIRECTIVES))
+    place = min(max(below, stood[0][0] if stood else 0), first_command)
+    rendered = [*lines[:place], *_block_lines(block, head), *lines[place:]]
     return "\n".join(rendered).rstrip("\n") + "\n"
 
 
 def strip_block(script: str) -> str:
-    """The script without the portal's marked block (someone pasted a rendered one, or edits what was shown)."""
+    """The person's own lines: the script without the portal's marked block (or blocks, if one was pasted twice)."""
     lines = script.split("\n")
-    if BLOCK_BEGIN not in lines:
-        return script
-    begin = lines.index(BLOCK_BEGIN)
-    if BLOCK_END not in lines[begin:]:
-        return script
-    end = lines.index(BLOCK_END, begin)
-    return "\n".join(lines[:begin] + lines[end + 1 :])
+    for begin, end in reversed(_blocks(lines)):
+        del lines[begin : end + 1]
+    return "\n".join(lines)
+
+
+def block_opened(script: str) -> str:
+    """The script with what a preset wrote into the block as the person's own lines, and without our marks."""
+    lines = script.split("\n")
+    for begin, end in reversed(_blocks(lines)):
+        inside = lines[begin + 1 : end]
+        ours = inside.index(EXPORT_LINE) + 1 if EXPORT_LINE in inside else 0
+        kept = [line for line in inside[:ours] if line.startswith(_DIRECTIVES) and _may_say(line)]
+        lines[begin : end + 1] = kept + inside[ours:]
+    return "\n".join(lines)
+
+
+def _may_say(line: str) -> bool:
+    """Whether a person may write this option line, too."""
+    return not list(_directive_problems(1, line.removeprefix(_DIRECTIVES[0])))
+
+
+def _blocks(lines: list[str]) -> list[tuple[int, int]]:
+    """First and last line of each marked block, from above."""
+    found, begin = [], None
+    for number, line in enumerate(lines):
+        if line == BLOCK_BEGIN and begin is None:
+            begin = number
+        elif line == BLOCK_END and begin is not None:
+            found.append((begin, number))
+            begin = None
+    return found
+
+
+def _mark_problems(lines: list[str]) -> Iterator[ScriptProblem]:
+    """One of the block's marks without the other: what lies between them could not be told from the person's lines."""
+    for number, line in enumerate(lines):
+        if line in (BLOCK_BEGIN, BLOCK_END):
+            text = _(
+                "The portal's block has lost its first or its last line, which mark it. Take back that edit, or remove "
+                "what is left of the block: the portal writes it anew."
+            )
+            yield _problem("block", number + 1, text)
 
 
 def _block_blanked(script: str) -> str:
     """The same with the block's lines empty, so that line numbers stay those that the person sees."""
     lines = script.split("\n")
-    if strip_block(script) == script:
-        return script
-    begin = lines.index(BLOCK_BEGIN)
-    end = lines.index(BLOCK_END, begin)
-    return "\n".join(["" if begin <= number <= end else line for number, line in enumerate(lines)])
+    for begin, end in _blocks(lines):
+        lines[begin : end + 1] = [""] * (end + 1 - begin)
+    return "\n".join(lines)
 
 
-def _block_lines(block: Block) -> list[str]:
+def _block_lines(block: Block, head: Head) -> list[str]:
     options = [
         f'--job-name="{block.job_name}"',
         f"--account={block.account}",
@@ -174,7 +221,8 @@ def _block_lines(block: Block) -> list[str]:
         f"--gres=gpu:{block.gpu_type}:{block.gpus_per_node}",
         f"--time={block.time_limit}",
     ]
-    return [BLOCK_BEGIN, *(f"#SBATCH {option}" for option in options), BLOCK_END]
+    ours = [f"#SBATCH {option}" for option in options]
+    return [BLOCK_BEGIN, *ours, *head.options, EXPORT_LINE, *head.lines, BLOCK_END]
 
 
 def _whole_problems(script: str) -> list[ScriptProblem]:

@@ -1,12 +1,13 @@
 """Reading jobs. What takes a person returns only what that person may see; what it does not return is a 404."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Prefetch, Q, QuerySet
 from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext
 
 from portal.clock import centre_date
 from portal.people.models import Project, ProjectMembership, User
@@ -20,6 +21,7 @@ from quotas.allocations.selectors import (
     usable_allocations,
 )
 from scheduler.clusters.models import Cluster, Partition
+from scheduler.jobs.durations import duration_text
 from scheduler.jobs.models import Job, Run, UnixAccountSeen
 from scheduler.jobs.preflight import Facts, PartitionLimits
 
@@ -31,7 +33,8 @@ def jobs_visible(person: Person) -> QuerySet[Job]:
 
 
 def _jobs_shown() -> QuerySet[Job]:
-    return Job.objects.select_related("project__organisation", "allocation", "cluster", "person").defer("script")
+    related = ("project__organisation", "allocation", "cluster", "person")
+    return Job.objects.select_related(*related).defer("script", "filled")
 
 
 def job_list(person: Person, *, state: str = "", project: str = "", mine: bool = False) -> QuerySet[Job]:
@@ -106,6 +109,34 @@ def submission_choices(person: Person) -> list[ProjectChoice]:
     """The person's projects, each with the allocations on which a job can be submitted today, and their balances."""
     projects = projects_of(person).order_by("title", "id")
     return [ProjectChoice(project, usable_allocations(person, project)) for project in projects]
+
+
+@dataclass(frozen=True)
+class PartitionChoice:
+    name: str
+    gpu_type: str
+    nodes: int
+    gpus_per_node: int
+    max_time_s: int  # 0: no limit
+
+    def __str__(self) -> str:
+        size = f"{self.name} · {self.nodes} × {self.gpus_per_node} {self.gpu_type.upper()}"
+        if not self.max_time_s:
+            return size
+        return gettext("%(size)s · at most %(time)s") % {"size": size, "time": duration_text(self.max_time_s)}
+
+
+def partitions_offered(choices: Iterable[ProjectChoice]) -> list[PartitionChoice]:
+    """Those that one of the allocations can be used on, each name once."""
+    allocations = [row.allocation for choice in choices for row in choice.allocations]
+    usable = {(allocation.cluster, allocation.gpu_type) for allocation in allocations}
+    found: dict[str, PartitionChoice] = {}
+    rows = Partition.objects.filter(cluster__is_active=True, gpu_type__in={gpu_type for _cluster, gpu_type in usable})
+    for row in rows.select_related("cluster").order_by("name"):
+        if (row.cluster.name, row.gpu_type) in usable:
+            one = PartitionChoice(row.name, row.gpu_type, row.nodes, row.gpus_per_node, row.max_time_s)
+            found.setdefault(row.name, one)
+    return list(found.values())
 
 
 def allocation_chosen(person: User, pk: int) -> Allocation | None:

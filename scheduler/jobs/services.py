@@ -27,8 +27,10 @@ from scheduler.jobs.durations import slurm_time
 from scheduler.jobs.errors import JobEnded, JobRefused
 from scheduler.jobs.models import Job, Run
 from scheduler.jobs.preflight import Problem, Shape, Verdict, preflight
-from scheduler.jobs.presets import presets
-from scheduler.jobs.script import Block, script_check, script_render
+from scheduler.jobs.presets import Preset, presets
+from scheduler.jobs.presets.render import Filled, head_render
+from scheduler.jobs.presets.stored import filled_stored
+from scheduler.jobs.script import NOTHING, Block, script_check, script_render
 from scheduler.jobs.selectors import cluster_of, facts_get
 
 SUBMIT_TOPIC = "jobs.submit"
@@ -42,8 +44,9 @@ class Draft:
     """A job as it would be submitted: what the form's preview shows and what `job_submit` writes."""
 
     cluster: Cluster | None
+    gpu_type: str
     verdict: Verdict | None
-    rendered: str  # "" while the script cannot be rendered
+    rendered: str  # "" while the script cannot be rendered; what is wrong in a preset's fields is left out of it
     problems: tuple[Problem, ...]
 
 
@@ -57,8 +60,13 @@ def job_draft(
     nodes: int,
     time_limit_s: int,
     script: str,
+    filled: Filled | None = None,
+    partition: str = "",
 ) -> Draft:
-    """Everything that stands in the way of a job, without writing anything."""
+    """Everything that stands in the way of a job, without writing anything.
+
+    `filled`: the preset, if the script has one, as it was filled in. `partition`: "" lets the portal choose.
+    """
     problems = [*_name_problems(name), *_script_problems(script)]
     cluster = cluster_of(allocation) if allocation else None
     if project is None or not projects_of(person).filter(pk=project.pk).exists():
@@ -67,14 +75,22 @@ def job_draft(
         problems.append(Problem("allocation", "allocation", _("Choose an allocation of this project.")))
     elif cluster is None:
         problems.append(Problem("cluster", "allocation", _("The cluster of this allocation takes no jobs now.")))
-    if cluster is None or allocation is None or any(p.field in ("project", "allocation") for p in problems):
-        return Draft(cluster=cluster, verdict=None, rendered="", problems=tuple(problems))
+    if (
+        project is None
+        or cluster is None
+        or allocation is None
+        or any(p.field in ("project", "allocation") for p in problems)
+    ):
+        return Draft(cluster=cluster, gpu_type="", verdict=None, rendered="", problems=tuple(problems))
     shape = Shape(allocation.gpu_type, gpus_per_node, nodes, time_limit_s)
-    verdict = preflight(shape, facts_get(person=person, allocation=allocation, cluster=cluster, moment=now()))
+    facts = facts_get(person=person, allocation=allocation, cluster=cluster, moment=now())
+    verdict = preflight(shape, facts, partition)
+    head, unfit = head_render(filled, shape=shape, project=project.slug) if filled else (NOTHING, [])
     rendered = ""
     if not problems:
-        rendered = script_render(script, _block(name, allocation, cluster, shape, verdict.partition))
-    return Draft(cluster=cluster, verdict=verdict, rendered=rendered, problems=(*problems, *verdict.problems))
+        rendered = script_render(script, _block(name, allocation, cluster, shape, verdict.partition), head)
+    problems += [*unfit, *verdict.problems]
+    return Draft(cluster=cluster, gpu_type=shape.gpu_type, verdict=verdict, rendered=rendered, problems=tuple(problems))
 
 
 def job_submit(
@@ -88,16 +104,19 @@ def job_submit(
     time_limit_s: int,
     script: str = "",
     preset: str = "",
+    filled: Filled | None = None,
+    partition: str = "",
     form_key: UUID | None = None,
 ) -> Job:
     """Takes a job: row, hold and the order to submit it, in one transaction. The cluster's worker does the rest.
 
-    `time_limit_s` is in seconds, whole minutes. An empty script takes the preset's, if that needs nothing more. The
-    same person's `form_key` with the same content is the same job, however often it is sent. Raises JobRefused with all
-    problems; nothing is written.
+    `time_limit_s` is in seconds, whole minutes. `preset` is one with its defaults, `filled` one that was filled in; an
+    empty script takes the preset's. `partition`: "" lets the portal choose. The same person's `form_key` with the same
+    content is the same job, however often it is sent. Raises JobRefused with all problems; nothing is written.
     """
-    _preset_known(preset)
-    script = script or _preset_script(preset)
+    if preset and filled is None:
+        filled = Filled(preset_known(preset))
+    script = script or (filled.preset.start if filled else "")
     name = unicodedata.normalize("NFC", name.strip())
     job = Job(
         project=project,
@@ -105,7 +124,8 @@ def job_submit(
         person=person,
         unix_account=person.unix_account or "",
         name=name,
-        preset=preset,
+        preset=filled.preset.slug if filled else "",
+        filled=filled_stored(filled, partition),
         script=script,
         gpu_type=allocation.gpu_type,
         nodes=nodes,
@@ -114,7 +134,7 @@ def job_submit(
     )
     job.form_key = _content_key(form_key, job) if form_key else None
     try:
-        return _job_take(job, person)
+        return _job_take(job, person, filled, partition)
     except JobRefused:
         # Sent twice, and the first one took the balance that this one misses: it is that job.
         same = _job_same(job)
@@ -123,24 +143,18 @@ def job_submit(
         return same
 
 
-def _preset_known(slug: str) -> None:
-    if slug and slug not in presets():
+def preset_known(slug: str) -> Preset:
+    """Raises JobRefused."""
+    if slug not in presets():
         raise JobRefused([Problem("preset", "preset", _("There is no such preset."))])
-
-
-def _preset_script(slug: str) -> str:
-    if not slug:
-        return ""
-    if presets()[slug].needs:
-        raise JobRefused([Problem("preset", "preset", _("This preset has fields to fill in first."))])
-    return presets()[slug].script
+    return presets()[slug]
 
 
 def _job_same(job: Job) -> Job | None:
     return Job.objects.filter(person=job.person, form_key=job.form_key).first() if job.form_key else None
 
 
-def _job_take(job: Job, person: User) -> Job:
+def _job_take(job: Job, person: User, filled: Filled | None, partition: str) -> Job:
     draft = job_draft(
         person=person,
         project=job.project,
@@ -150,6 +164,8 @@ def _job_take(job: Job, person: User) -> Job:
         nodes=job.nodes,
         time_limit_s=job.time_limit_s,
         script=job.script,
+        filled=filled,
+        partition=partition,
     )
     if draft.problems or draft.verdict is None or draft.cluster is None:
         raise JobRefused(draft.problems)
@@ -252,7 +268,8 @@ def _job_write(job: Job, person: User, *, hold_gpu_seconds: int) -> None:
 def _content_key(form_key: UUID, job: Job) -> UUID:
     """The form's key and what was in it: the same form sent twice is one job, an edited one is another."""
     content = [job.allocation_id, job.name, job.nodes, job.gpus_per_node, job.time_limit_s, job.preset, job.script]
-    return uuid5(form_key, json.dumps(content))
+    content.append(job.filled)
+    return uuid5(form_key, json.dumps(content, sort_keys=True))
 
 
 def _too_late_problems(job: Job, person: User, error: BalanceTooSmall) -> list[Problem]:

@@ -10,11 +10,7 @@ _HERE = Path(__file__).parent
 
 @cache
 def presets() -> dict[str, Preset]:
-    """All presets by name. Read once: they are part of the installed code. Raises PresetInvalid."""
+    """All by name, in the order of a list. Read once: they are part of the installed code. Raises PresetInvalid."""
     common = fields_read(_HERE / "common" / "fields.toml")
-    return {path.stem: preset_read(path, common) for path in sorted(_HERE.glob("*.toml"))}
-
-
-def presets_offered(gives: frozenset[str]) -> dict[str, Preset]:
-    """Those that a form can fill in which gives `gives`, of what `Preset.needs` names."""
-    return {slug: preset for slug, preset in presets().items() if preset.needs <= gives}
+    found = [preset_read(path, common) for path in _HERE.glob("*.toml")]
+    return {preset.slug: preset for preset in sorted(found, key=lambda one: (one.position, one.slug))}

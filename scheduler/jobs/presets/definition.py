@@ -14,6 +14,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ TAKEN = frozenset(
     [
         *["project", "allocation", "name", "nodes", "gpus_per_node", "time_limit", "script", "preset", "key"],
         *["line_end", "environment", "modules", "conda", "conda_base", "image", "mounts", *BLOCKS, *DERIVED],
+        *["mode", "partition", "code", "repository", "revision", "fix", "csrfmiddlewaretoken"],
     ]
 )
 
@@ -59,7 +61,8 @@ class Texts:
 @dataclass(frozen=True)
 class Field:
     """One thing that a person fills in. `least` and `most` bound numbers, `choices` a choice; `suggestions` are only
-    offered. An empty value of a field that is not required is an empty word (or no words)."""
+    offered. An empty value of a field that is not required is an empty word (or no words). `advanced`: a form that is
+    set to simple does not show it."""
 
     name: str
     kind: str
@@ -71,17 +74,19 @@ class Field:
     most: float | None
     choices: tuple[str, ...]
     suggestions: tuple[str, ...]
+    advanced: bool
 
 
 @dataclass(frozen=True)
 class Preset:
-    """`time_limit_s` and the shape are where a form begins. `nodes_most`: 0 is no limit.
+    """`position` orders the list. `time_limit_s` and the shape are where a form begins. `nodes_most`: 0 is no limit.
     `checkpoint_lead_s`: how long before its time limit the job is told to save its state; 0: it cannot resume.
     `parallel`: fields whose product must divide the number of GPUs.
     """
 
     slug: str
     version: int
+    position: int
     gpus_per_node: int
     nodes: int
     time_limit_s: int
@@ -103,12 +108,21 @@ class Preset:
     def description(self) -> str:
         return str(self.descriptions)
 
+    @cached_property
+    def cut(self) -> int:
+        """How many of the script's first lines are the form's to write: those down to the last placeholder."""
+        return 1 + max((number for number, _assigned, _name in placeholders(self.script)), default=0)
+
     @property
-    def needs(self) -> frozenset[str]:
-        """What a form must be able to give before this preset can be offered in it. Empty: the script is ready."""
-        used = {name for _line, _assigned, name in placeholders(self.script)}
-        fields = {"fields"} if used & {field.name for field in self.fields} else set()
-        return frozenset(fields | ({"environment"} if used & set(BLOCKS) else set()))
+    def start(self) -> str:
+        """What a person begins with and may change: the shebang, and what stands below the form's lines."""
+        lines = self.script.split("\n")
+        return "\n".join([lines[0], *lines[self.cut :]])
+
+    @property
+    def has_blocks(self) -> bool:
+        """Whether it knows environments and code; a script without blocks is ready as it is."""
+        return self.cut > 1
 
 
 def preset_read(path: Path, common: Mapping[str, dict[str, Any]]) -> Preset:
@@ -150,12 +164,23 @@ def placeholders(script: str) -> Iterator[tuple[int, str, str]]:
 
 
 def _preset(slug: str, figures: dict[str, Any], script: str) -> Preset:
-    known = {"version", "gpus_per_node", "nodes", "time_limit_s", "title", "description", "fields", "environments"}
+    known = {
+        "version",
+        "position",
+        "gpus_per_node",
+        "nodes",
+        "time_limit_s",
+        "title",
+        "description",
+        "fields",
+        "environments",
+    }
     known |= {"launcher", "nodes_most", "checkpoint_lead_s", "parallel"}
     _only(figures, known, "the file")
     preset = Preset(
         slug=slug,
         version=_whole(figures, "version", least=1),
+        position=_whole(figures, "position", least=0, default=100),
         gpus_per_node=_whole(figures, "gpus_per_node", least=1),
         nodes=_whole(figures, "nodes", least=1),
         time_limit_s=_whole(figures, "time_limit_s", least=60),
@@ -218,6 +243,7 @@ def _field(entry: dict[str, Any]) -> Field:
     if not isinstance(name, str) or not _NAME.fullmatch(name) or name in TAKEN:
         raise PresetInvalid(f"{name!r} is no name for a field")
     known = {"name", "kind", "title", "help", "default", "required", "least", "most", "choices", "suggestions"}
+    known |= {"advanced"}
     _only(entry, known, f"field {name}")
     if entry.get("kind") not in KINDS:
         raise PresetInvalid(f"field {name}: kind is one of {', '.join(KINDS)}")
@@ -236,6 +262,7 @@ def _field(entry: dict[str, Any]) -> Field:
         most=entry.get("most"),
         choices=tuple(entry.get("choices", ())),
         suggestions=tuple(entry.get("suggestions", ())),
+        advanced=bool(entry.get("advanced", False)),
     )
 
 

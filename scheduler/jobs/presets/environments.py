@@ -45,6 +45,9 @@ class Environment:
     mounts: tuple[str, ...] = ()
 
 
+SYSTEM = Environment()
+
+
 def environment_lines(environment: Environment) -> list[str]:
     """Lines that make the environment and define `container` and `inside`. Of a checked one only."""
     return _LINES[environment.kind](environment)
@@ -91,7 +94,7 @@ def _form(field: str, value: str, form: re.Pattern[str], text: str | Promise) ->
         return
     # What would be changed by cleaning is refused: these values are written as they are.
     if cleaned != value or not form.fullmatch(value):
-        yield Problem("form", field, text, (("value", value[:60]),))
+        yield Problem("form" if value else "required", field, text, (("value", value[:60]),))
 
 
 def _modules(environment: Environment) -> list[str]:

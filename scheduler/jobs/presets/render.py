@@ -1,22 +1,24 @@
-"""A preset, what a person filled in, an environment and a shape become a job script. Pure: the same in, the same out.
+"""A preset, what a person filled in and a shape become the form's lines of a job script. Pure: same in, same out.
 
 What a shape decides is derived here and asked of nobody: how many tasks srun starts (one on each node for torchrun and
 accelerate, which start a process for each GPU themselves; one for each GPU where srun does it), CPUs and threads,
-rendezvous, NCCL, the signal before the time limit. The form's own block and the export line are added when the job is
-submitted (`script_render`), as to every script.
+rendezvous, NCCL, the signal before the time limit. `script_render` sets these lines into the marked block; what stands
+below the last placeholder is the person's to change (`Preset.start`).
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from scheduler.jobs.errors import JobRefused
-from scheduler.jobs.preflight import Problem, Shape
+from scheduler.jobs.preflight import Fix, Problem, Shape
+from scheduler.jobs.presets.code import NO_CODE, Code, code_lines, code_problems
 from scheduler.jobs.presets.definition import Preset, placeholders
-from scheduler.jobs.presets.environments import Environment, environment_lines, environment_problems
+from scheduler.jobs.presets.environments import SYSTEM, Environment, environment_lines, environment_problems
 from scheduler.jobs.presets.launch import Launch, launch_lines
 from scheduler.jobs.presets.values import ValueRefused, field_text, word
+from scheduler.jobs.script import Head
 
 LEAD_PART = 4  # a checkpoint is asked for at most this part of the time limit before its end: short jobs work too
 MINUTE_S = 60
@@ -30,37 +32,59 @@ class Resources:
     memory_mb_per_gpu: int
 
 
-def preset_render(
-    preset: Preset,
-    *,
-    fields: Mapping[str, str],
-    environment: Environment,
-    shape: Shape,
-    project: str,
-    resources: Resources | None = None,
-) -> str:
-    """The script, ready for `script_check`. `fields` are as typed; one that is missing has its default.
+@dataclass(frozen=True)
+class Filled:
+    """A preset as a person filled it in. `fields` are as typed; one that is missing has its default."""
+
+    preset: Preset
+    fields: Mapping[str, str] = field(default_factory=dict)
+    environment: Environment = SYSTEM
+    code: Code = NO_CODE
+
+
+def head_render(
+    filled: Filled, *, shape: Shape, project: str, resources: Resources | None = None
+) -> tuple[Head, list[Problem]]:
+    """The form's lines, and everything that is wrong with what was filled in, each beside its field.
 
     `project` is the project's slug. Without `resources` the script asks Slurm for the CPUs that it has been given.
-    Raises JobRefused with everything that is wrong, each problem beside its field.
+    What is wrong is left out of the lines, so that a half-filled form can show them; they run only without problems.
     """
-    texts, problems = _field_texts(preset, fields)
-    problems += _problems(preset, texts, environment, shape)
-    if problems:
-        raise JobRefused(problems)
-    texts |= _derived(preset, shape)
-    blocks = _blocks(preset, texts, environment, shape, project, resources)
-    lines = preset.script.split("\n")
+    preset = filled.preset
+    texts, problems = _field_texts(preset, filled.fields)
+    wrong_place = list(_environment_problems(preset, filled.environment))
+    wrong_code = list(code_problems(filled.code))
+    problems += [*wrong_place, *wrong_code, *_shape_problems(preset, shape), *_parallel_problems(preset, texts, shape)]
+    empty = {one.name: "()" if one.kind == "words" else word("") for one in preset.fields}
+    blocks = _blocks(
+        preset,
+        texts,
+        environment=SYSTEM if wrong_place else filled.environment,
+        code=NO_CODE if wrong_code else filled.code,
+        shape=shape,
+        project=project,
+        resources=resources,
+    )
+    lines = preset.script.split("\n")[: preset.cut]
+    options: list[str] = []
     # From below: what becomes several lines moves none that is still to come.
     for number, assigned, name in reversed(list(placeholders(preset.script))):
-        lines[number : number + 1] = [f"{assigned}={texts[name]}"] if assigned else blocks[name]()
-    return "\n".join(lines)
+        if assigned:
+            lines[number] = f"{assigned}={(empty | texts | _derived(preset, shape))[name]}"
+        elif name == "options":
+            options = blocks[name]()
+            del lines[number]
+        else:
+            lines[number : number + 1] = blocks[name]()
+    return Head(tuple(options), tuple(lines[1:])), problems
 
 
 def _blocks(
     preset: Preset,
     texts: dict[str, str],
+    *,
     environment: Environment,
+    code: Code,
     shape: Shape,
     project: str,
     resources: Resources | None,
@@ -80,7 +104,7 @@ def _blocks(
     )
     return {
         "options": lambda: _option_lines(lead_s, restarts),
-        "folders": lambda: _folder_lines(project),
+        "folders": lambda: _folder_lines(project, code),
         "environment": lambda: environment_lines(environment),
         "launch": lambda: launch_lines(launch),
     }
@@ -101,22 +125,14 @@ def _derived(preset: Preset, shape: Shape) -> dict[str, str]:
 def _field_texts(preset: Preset, given: Mapping[str, str]) -> tuple[dict[str, str], list[Problem]]:
     texts: dict[str, str] = {}
     problems: list[Problem] = []
-    for field in preset.fields:
+    for one in preset.fields:
         try:
-            texts[field.name] = field_text(field, given.get(field.name, field.default))
+            texts[one.name] = field_text(one, given.get(one.name, one.default))
         except ValueRefused as refused:
             problems.append(refused.problem)
-    unknown = sorted(set(given) - {field.name for field in preset.fields})
+    unknown = sorted(set(given) - {one.name for one in preset.fields})
     problems += [Problem("unknown", name, _("This preset has no such field.")) for name in unknown]
     return texts, problems
-
-
-def _problems(preset: Preset, texts: dict[str, str], environment: Environment, shape: Shape) -> list[Problem]:
-    return [
-        *_environment_problems(preset, environment),
-        *_shape_problems(preset, shape),
-        *_parallel_problems(preset, texts, shape),
-    ]
 
 
 def _environment_problems(preset: Preset, environment: Environment) -> Iterator[Problem]:
@@ -129,7 +145,8 @@ def _environment_problems(preset: Preset, environment: Environment) -> Iterator[
 def _shape_problems(preset: Preset, shape: Shape) -> Iterator[Problem]:
     if preset.nodes_most and shape.nodes > preset.nodes_most:
         text = _("Nodes for this preset: at most %(most)d.")
-        yield Problem("shape", "nodes", text, (("most", preset.nodes_most),))
+        fix = Fix("nodes", str(preset.nodes_most), gettext("Take %(n)d nodes") % {"n": preset.nodes_most})
+        yield Problem("shape", "nodes", text, (("most", preset.nodes_most),), (fix,))
 
 
 def _parallel_problems(preset: Preset, texts: dict[str, str], shape: Shape) -> Iterator[Problem]:
@@ -153,7 +170,7 @@ def _option_lines(lead_s: int, restarts: int) -> list[str]:
     return options
 
 
-def _folder_lines(project: str) -> list[str]:
+def _folder_lines(project: str, code: Code) -> list[str]:
     # HF_HOME is the project's, so that a model is fetched once for all; a person's token stays in their own home.
     return [
         "set -eo pipefail",
@@ -162,6 +179,7 @@ def _folder_lines(project: str) -> list[str]:
         'export HF_HOME="$project_dir/cache/huggingface"',
         'export HF_TOKEN_PATH="${HF_TOKEN_PATH:-$HOME/.cache/huggingface/token}"',
         'mkdir -p "$output" "$HF_HOME"',
+        *code_lines(code),
         'if [ -n "$workdir" ]; then cd -- "$workdir"; fi',
         'echo "results: $output"',
     ]

@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from scheduler.jobs.durations import slurm_time
+from scheduler.jobs.errors import JobRefused
 from scheduler.jobs.preflight import Shape
 from scheduler.jobs.presets import presets
 from scheduler.jobs.presets.definition import Preset
 from scheduler.jobs.presets.environments import Environment
-from scheduler.jobs.presets.render import Resources, preset_render
+from scheduler.jobs.presets.render import Filled, Resources, head_render
+from scheduler.jobs.script import Block, script_render
 
 SHAPES = ((1, 1), (1, 8), (2, 8), (4, 8))  # nodes × GPUs per node
 ENVIRONMENTS = (
@@ -39,14 +42,20 @@ class Case:
         return f"{self.preset.slug}-{self.nodes}x{self.gpus_per_node}-{self.environment.kind}"
 
     def script(self, *, time_limit_s: int = TIME_LIMIT_S, **fields: str) -> str:
-        return preset_render(
-            self.preset,
-            fields=filled(self.preset) | fields,
-            environment=self.environment,
-            shape=Shape("h100", self.gpus_per_node, self.nodes, time_limit_s),
-            project="tieng-viet",
-            resources=H100,
-        )
+        shape = Shape("h100", self.gpus_per_node, self.nodes, time_limit_s)
+        return written(Filled(self.preset, filled(self.preset) | fields, self.environment), shape, H100)
+
+
+def written(
+    one: Filled, shape: Shape, resources: Resources | None = None, project: str = "tieng-viet", script: str = ""
+) -> str:
+    """The script as it is submitted, with the preset's own lines unless others are given. Raises JobRefused."""
+    head, problems = head_render(one, shape=shape, project=project, resources=resources)
+    if problems:
+        raise JobRefused(problems)
+    size = {"nodes": shape.nodes, "gpu_type": shape.gpu_type, "gpus_per_node": shape.gpus_per_node}
+    block = Block("train", "sl-team", "sl-team-h100-x", "h100", **size, time_limit=slurm_time(shape.time_limit_s))
+    return script_render(script or one.preset.start, block, head)
 
 
 def filled(preset: Preset) -> dict[str, str]:

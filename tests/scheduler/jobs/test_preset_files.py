@@ -3,8 +3,7 @@
 import pytest
 from django.utils.translation import override
 
-from scheduler.jobs.forms import GIVES, presets_here
-from scheduler.jobs.presets import presets, presets_offered
+from scheduler.jobs.presets import presets
 from scheduler.jobs.presets.definition import ENVIRONMENTS, PresetInvalid, preset_read
 from scheduler.jobs.presets.values import field_text
 
@@ -119,11 +118,6 @@ def test_all_that_were_promised_are_there():
 def test_torchrun_is_never_started_once_for_each_gpu():
     for path in presets().values():
         assert "ntasks-per-node" not in path.script.replace("--ntasks-per-node=1 ", "")
-
-
-def test_the_form_offers_what_it_can_fill_in():
-    assert set(presets_here()) == {"hello-gpu"}
-    assert set(presets_offered(GIVES | {"fields", "environment"})) == set(presets())
 
 
 def test_defaults_are_values_that_their_fields_take():

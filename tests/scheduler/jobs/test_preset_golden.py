@@ -1,8 +1,8 @@
 """Every preset × shape × environment, against files to read.
 
-golden/NAME.sh is the preset's script at one shape, with the system's programs; golden/NAME.diff is what another shape,
-or another environment, changes in it. A shape and an environment change different paragraphs, so these two files say
-what every pair of them gives: each is put together from them and compared as a whole.
+golden/NAME.sh is the preset's script as it is submitted, at one shape, with the system's programs; golden/NAME.diff is
+what another shape, or another environment, changes in it. A shape and an environment change different paragraphs, so
+these two files say what every pair of them gives: each is put together from them and compared as a whole.
 
 After a change that is meant: `GOLDEN=write .venv/bin/pytest tests/scheduler/jobs/test_preset_golden.py`, and read what
 git shows.
@@ -19,15 +19,14 @@ import pytest
 
 from scheduler.jobs.preflight import Shape
 from scheduler.jobs.presets import presets
-from scheduler.jobs.presets.render import preset_render
-from scheduler.jobs.script import Block, script_check, script_render
-from tests.scheduler.jobs.preset_cases import Case, case, cases, filled
+from scheduler.jobs.presets.render import Filled
+from scheduler.jobs.script import script_check
+from tests.scheduler.jobs.preset_cases import Case, case, cases, filled, written
 
 GOLDEN = Path(__file__).with_name("golden")
 WRITE = os.environ.get("GOLDEN") == "write"
 # What is meant for another shell stands in single quotes (SC2016); files of the site cannot be followed (SC1091).
 SHELLCHECK = ["shellcheck", "--shell=bash", "--severity=style", "--exclude=SC2016,SC1091"]
-BLOCK = Block("train", "sl-team", "sl-team-h100-x", "h100", 2, "h100", 8, "02:00:00")
 
 
 def first(slug: str) -> Case:
@@ -80,12 +79,9 @@ def test_shape_and_environment_change_different_paragraphs(one: Case):
 def test_it_may_be_submitted_and_bash_reads_it(one: Case):
     script = one.script()
     assert script_check(script) == []
-    submitted = script_render(script, BLOCK)
-    assert script_check(submitted) == []
-    assert script_render(submitted, BLOCK) == submitted
-    for text in (script, submitted):
-        read = subprocess.run(["/bin/bash", "-n"], input=text, text=True, capture_output=True, check=False)
-        assert (read.returncode, read.stderr) == (0, "")
+    assert script_check(one.preset.start) == []
+    read = subprocess.run(["/bin/bash", "-n"], input=script, text=True, capture_output=True, check=False)
+    assert (read.returncode, read.stderr) == (0, "")
 
 
 def test_no_golden_file_is_left_over():
@@ -107,16 +103,14 @@ def test_the_same_gives_the_same():
     assert one.script() == one.script()
 
 
-def test_a_preset_without_fields_is_its_file():
-    hello = case("hello-gpu", 1, 1)
-    assert hello.script() == hello.preset.script
+def test_a_preset_without_placeholders_is_its_file():
+    hello = presets()["hello-gpu"]
+    assert hello.start == hello.script
+    assert not hello.has_blocks
 
 
 def test_without_the_partitions_figures_slurm_is_asked():
     one = case("pytorch-multinode", 2, 8)
-    shape = Shape("h100", 8, 2, 3600)
-    script = preset_render(
-        one.preset, fields=filled(one.preset), environment=one.environment, shape=shape, project="tieng-viet"
-    )
+    script = written(Filled(one.preset, filled(one.preset)), Shape("h100", 8, 2, 3600))
     assert 'cpus_per_node="$SLURM_CPUS_ON_NODE"' in script
     assert "cpus_per_node=64" in one.script()

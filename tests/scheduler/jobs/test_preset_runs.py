@@ -17,7 +17,10 @@ from typing import Any
 
 import pytest
 
-from tests.scheduler.jobs.preset_cases import Case, case, cases
+from scheduler.jobs.preflight import Shape
+from scheduler.jobs.presets.code import Code
+from scheduler.jobs.presets.render import Filled
+from tests.scheduler.jobs.preset_cases import Case, case, cases, written
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
 NAMES = (
@@ -221,6 +224,32 @@ def test_jupyter_shows_the_tunnel_and_keeps_the_token(slurm):
     assert {"lab", "--ip=127.0.0.1", f"--port={port}", "--no-browser"} <= set(call["argv"])
     assert not any("token" in argument.lower() for argument in call["argv"])
     assert not list((slurm.home / ".saola").iterdir())
+
+
+def test_code_is_fetched_from_its_repository_once(slurm, tmp_path):
+    """The real git; only the address is led to a repository beside the test."""
+    origin = tmp_path / "origin"
+    git = ["/usr/bin/git", "-C", str(origin), "-c", "user.name=Lan", "-c", "user.email=lan@example.vn"]
+    subprocess.run(["/usr/bin/git", "init", "--quiet", "--initial-branch=main", str(origin)], check=True)
+    for text in ("first", "second"):
+        (origin / "train.py").write_text(text)
+        subprocess.run([*git, "add", "train.py"], check=True)
+        subprocess.run([*git, "commit", "--quiet", "-m", text], check=True)
+        subprocess.run([*git, "tag", text], check=True)
+    (slurm.home / ".gitconfig").write_text(f'[url "file://{origin}"]\n    insteadOf = https://git.example.vn/lab.git\n')
+    plain = case("free-script", 1, 1)
+    code = Code("https://git.example.vn/lab.git", "first")
+    fields = {"command": "cat train.py", "workdir": ""}
+    script = written(Filled(plain.preset, fields, code=code), Shape("h100", 1, 1, 3600))
+    for _twice in range(2):
+        output, _nothing = slurm.start(plain, script).communicate(timeout=PATIENCE_S)
+        assert "first" in output.split("\n"), output
+        assert "code: https://git.example.vn/lab.git " in output
+        subprocess.run([*git, "tag", "--force", "first", "second"], check=True, capture_output=True)
+    missing = written(Filled(plain.preset, fields, code=replace(code, revision="nobody")), Shape("h100", 1, 1, 3600))
+    process = slurm.start(plain, missing, SLURM_JOB_ID="77")
+    assert "cat" not in process.communicate(timeout=PATIENCE_S)[0]
+    assert process.returncode != 0
 
 
 def signalled(slurm: Slurm, one: Case, trainer: str, *, time_limit_s: int = 7200, **more: str) -> tuple[int, str]:

@@ -13,10 +13,10 @@ from scheduler.jobs.errors import JobRefused
 from scheduler.jobs.preflight import Shape
 from scheduler.jobs.presets import presets
 from scheduler.jobs.presets.environments import Environment, environment_problems
-from scheduler.jobs.presets.render import preset_render
+from scheduler.jobs.presets.render import Filled
 from scheduler.jobs.presets.values import refused_character, word
 from scheduler.jobs.script import script_check
-from tests.scheduler.jobs.preset_cases import case, filled
+from tests.scheduler.jobs.preset_cases import case, written
 
 HOSTILE = [
     "'",
@@ -74,7 +74,7 @@ def bash(script: str) -> list[str]:
 def render(fields: dict[str, str], environment: Environment | None = None, project: str = "viet") -> str:
     preset = presets()["pytorch-single"]
     shape = Shape("h100", 1, 1, 3600)
-    return preset_render(preset, fields=fields, environment=environment or Environment(), shape=shape, project=project)
+    return written(Filled(preset, fields, environment or Environment()), shape, project=project)
 
 
 def attempt(fields: dict[str, str], environment: Environment | None = None) -> tuple[str, set[tuple[str, str]]]:
@@ -215,7 +215,7 @@ def test_what_is_wrong_stands_beside_its_field(fields, problem):
         (Environment("module"), ("modules", "required")),
         (Environment("module", modules=("a b",)), ("modules", "form")),
         (Environment("module", modules=("a",) * 21), ("modules", "many")),
-        (Environment("conda"), ("conda", "form")),
+        (Environment("conda"), ("conda", "required")),
         (Environment("conda", conda="a/b"), ("conda", "form")),
         (Environment("conda", conda="a", conda_base="relative"), ("conda_base", "form")),
         (Environment("apptainer", image="image"), ("image", "form")),
@@ -248,13 +248,7 @@ def test_a_model_must_fit_the_number_of_gpus():
 def test_a_preset_refuses_an_environment_that_it_does_not_have():
     hello = case("hello-gpu", 1, 1)
     with pytest.raises(JobRefused) as refused:
-        preset_render(
-            hello.preset,
-            fields=filled(hello.preset),
-            environment=Environment("module", modules=("cuda",)),
-            shape=Shape("h100", 1, 1, 300),
-            project="viet",
-        )
+        written(Filled(hello.preset, environment=Environment("module", modules=("cuda",))), Shape("h100", 1, 1, 300))
     assert [problem.field for problem in refused.value.problems] == ["environment"]
 
 

@@ -9,6 +9,8 @@ from scheduler.jobs.script import (
     EXPORT_LINE,
     MAX_SCRIPT_BYTES,
     Block,
+    Head,
+    block_opened,
     script_check,
     script_render,
     strip_block,
@@ -24,6 +26,7 @@ BLOCK = Block(
     gpus_per_node=4,
     time_limit="02:00:00",
 )
+HEAD = Head(("#SBATCH --requeue",), ("a=1", "b=2"))
 GOOD = "#!/bin/bash\n#SBATCH --signal=B:USR1@120\n# a comment\n\nset -e\nsrun hostname\n"
 
 
@@ -146,22 +149,64 @@ def test_no_option_that_costs_is_allowed():
     assert not (size | identity | {"--reservation"}) & set(ALLOWED_OPTIONS)
 
 
-def test_the_export_line_stands_directly_before_the_first_command():
+def test_the_block_stands_below_the_last_option_and_above_the_first_command():
     lines = script_render(GOOD, BLOCK).split("\n")
-    assert lines[lines.index("set -e") - 1] == EXPORT_LINE
-    assert lines.index("#SBATCH --signal=B:USR1@120") < lines.index(EXPORT_LINE)
-    assert lines[0] == "#!/bin/bash"
-    assert lines[1] == BLOCK_BEGIN
+    assert lines[:3] == ["#!/bin/bash", "#SBATCH --signal=B:USR1@120", BLOCK_BEGIN]
+    assert lines.index(EXPORT_LINE) < lines.index(BLOCK_END) < lines.index("# a comment") < lines.index("set -e")
     assert "#SBATCH --gres=gpu:h100:4" in lines
+    assert script_render("#!/bin/bash\necho\n", BLOCK).split("\n")[1] == BLOCK_BEGIN
+
+
+def test_what_a_preset_writes_stands_inside():
+    lines = script_render(GOOD, BLOCK, HEAD).split("\n")
+    assert lines.index("#SBATCH --requeue") < lines.index(EXPORT_LINE) < lines.index("a=1") < lines.index(BLOCK_END)
+    assert strip_block("\n".join(lines)) == GOOD
 
 
 def test_edits_survive_and_the_block_is_replaced():
-    rendered = script_render(GOOD, BLOCK)
-    edited = rendered.replace("--nodes=2", "--nodes=9").replace("srun hostname", "srun id")
-    again = script_render(edited, BLOCK)
-    assert again == rendered.replace("srun hostname", "srun id")
+    rendered = script_render(GOOD, BLOCK, HEAD)
+    edited = rendered.replace("--nodes=2", "--nodes=9").replace("srun hostname", "srun id").replace("a=1", "a=2")
+    edited = edited.replace("#!/bin/bash\n", "#!/bin/bash\n# mine, above\n")
+    again = script_render(edited, BLOCK, HEAD)
+    assert again == rendered.replace("srun hostname", "srun id").replace(
+        "#!/bin/bash\n", "#!/bin/bash\n# mine, above\n"
+    )
     assert script_check(rendered) == []
     assert BLOCK_BEGIN not in strip_block(rendered)
+
+
+def test_the_block_stays_where_the_person_moved_it_while_options_still_work_there():
+    block = script_render("#!/bin/bash\necho\n", BLOCK).split("\n")[1:-2]
+
+    def place(*lines: str) -> int:
+        rendered = script_render("\n".join(["#!/bin/bash", *lines]), BLOCK)
+        assert strip_block(rendered).split("\n")[1:-1] == [line for line in lines if line not in block]
+        return rendered.split("\n").index(BLOCK_BEGIN)
+
+    assert place("# a", "# b", *block, "# c", "echo") == 3
+    assert place("# a", "echo", *block, "echo") == 2
+    assert place(*block, "#SBATCH --requeue", "echo") == 2
+
+
+@pytest.mark.parametrize("mark", [BLOCK_BEGIN, BLOCK_END])
+def test_a_block_that_lost_a_mark_is_said_and_not_guessed(mark):
+    rendered = script_render(GOOD, BLOCK).replace(mark + "\n", "")
+    assert "block" in codes(rendered)
+
+
+def test_a_block_that_was_pasted_twice_is_one():
+    rendered = script_render(GOOD, BLOCK)
+    block = rendered[rendered.index(BLOCK_BEGIN) : rendered.index(BLOCK_END) + len(BLOCK_END) + 1]
+    assert script_render(rendered.replace(block, block + block), BLOCK) == rendered
+
+
+def test_what_a_preset_wrote_can_become_the_persons_own():
+    own = block_opened(script_render(GOOD, BLOCK, HEAD))
+    assert BLOCK_BEGIN not in own
+    assert "--nodes" not in own
+    assert {"#SBATCH --requeue", "a=1", "set -e"} <= set(own.split("\n"))
+    assert script_check(own) == []
+    assert script_render(own, BLOCK).index("#SBATCH --requeue") < script_render(own, BLOCK).index(EXPORT_LINE)
 
 
 def test_line_numbers_are_those_that_the_person_sees():

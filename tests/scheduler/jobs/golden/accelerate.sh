@@ -1,7 +1,16 @@
 #!/bin/bash
+# >>> saola: written by the portal from the form, changes here are replaced >>>
+#SBATCH --job-name="train"
+#SBATCH --account=sl-team
+#SBATCH --qos=sl-team-h100-x
+#SBATCH --partition=h100
+#SBATCH --nodes=2
+#SBATCH --gres=gpu:h100:8
+#SBATCH --time=02:00:00
 #SBATCH --signal=B:USR1@300
 #SBATCH --requeue
 #SBATCH --open-mode=append
+export SLURM_EXPORT_ENV=ALL
 # A program of one's own under accelerate launch.
 program=train.py
 arguments=(--note 'hai từ' --seed 7)
@@ -81,6 +90,7 @@ run() {
     return "$code"
 }
 # ----
+# <<< saola <<<
 
 # Accelerate takes one of the two, and refuses --multi_gpu for a single process.
 strategy=()

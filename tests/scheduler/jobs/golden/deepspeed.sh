@@ -1,7 +1,16 @@
 #!/bin/bash
+# >>> saola: written by the portal from the form, changes here are replaced >>>
+#SBATCH --job-name="train"
+#SBATCH --account=sl-team
+#SBATCH --qos=sl-team-h100-x
+#SBATCH --partition=h100
+#SBATCH --nodes=2
+#SBATCH --gres=gpu:h100:8
+#SBATCH --time=02:00:00
 #SBATCH --signal=B:USR1@300
 #SBATCH --requeue
 #SBATCH --open-mode=append
+export SLURM_EXPORT_ENV=ALL
 # DeepSpeed. Its own launcher reaches other nodes by ssh; torchrun is started on each by srun and needs none.
 program=train.py
 arguments=(--note 'hai từ' --seed 7)
@@ -79,6 +88,7 @@ run() {
     return "$code"
 }
 # ----
+# <<< saola <<<
 
 given=(--deepspeed)
 if [ "$option" = --deepspeed_config ]; then given+=(--deepspeed_config); fi

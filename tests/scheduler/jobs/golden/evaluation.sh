@@ -1,4 +1,13 @@
 #!/bin/bash
+# >>> saola: written by the portal from the form, changes here are replaced >>>
+#SBATCH --job-name="train"
+#SBATCH --account=sl-team
+#SBATCH --qos=sl-team-h100-x
+#SBATCH --partition=h100
+#SBATCH --nodes=1
+#SBATCH --gres=gpu:h100:8
+#SBATCH --time=02:00:00
+export SLURM_EXPORT_ENV=ALL
 # Benchmarks of lm-evaluation-harness, which knows one node only.
 model=Qwen/Qwen2.5-7B
 tasks=arc_easy,hellaswag
@@ -41,6 +50,7 @@ step=(srun --nodes="$nodes" --ntasks=1 --ntasks-per-node=1
     --cpus-per-task="$cpus_per_node" --kill-on-bad-exit=1 "${container[@]}")
 run() { "${step[@]}" "${inside[@]}" "$@"; }
 # ----
+# <<< saola <<<
 
 evaluation=(--tasks "$tasks" --batch_size "${batch:-auto}" --output_path "$output")
 if [ -n "$shots" ]; then evaluation+=(--num_fewshot "$shots"); fi

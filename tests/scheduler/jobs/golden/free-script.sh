@@ -1,7 +1,16 @@
 #!/bin/bash
+# >>> saola: written by the portal from the form, changes here are replaced >>>
+#SBATCH --job-name="train"
+#SBATCH --account=sl-team
+#SBATCH --qos=sl-team-h100-x
+#SBATCH --partition=h100
+#SBATCH --nodes=2
+#SBATCH --gres=gpu:h100:8
+#SBATCH --time=02:00:00
 #SBATCH --signal=B:USR1@120
 #SBATCH --requeue
 #SBATCH --open-mode=append
+export SLURM_EXPORT_ENV=ALL
 # A program of one's own, started by srun itself.
 command=(python3 main.py)
 per=gpu
@@ -77,6 +86,7 @@ run() {
     return "$code"
 }
 # ----
+# <<< saola <<<
 
 # srun takes the last of two options. Each task for a GPU finds RANK, LOCAL_RANK and WORLD_SIZE, as under torchrun.
 if [ "$per" = node ]; then step+=(--ntasks="$nodes" --ntasks-per-node=1 --cpus-per-task="$cpus_per_node"); fi

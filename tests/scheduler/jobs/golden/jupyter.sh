@@ -1,4 +1,13 @@
 #!/bin/bash
+# >>> saola: written by the portal from the form, changes here are replaced >>>
+#SBATCH --job-name="train"
+#SBATCH --account=sl-team
+#SBATCH --qos=sl-team-h100-x
+#SBATCH --partition=h100
+#SBATCH --nodes=1
+#SBATCH --gres=gpu:h100:8
+#SBATCH --time=02:00:00
+export SLURM_EXPORT_ENV=ALL
 # JupyterLab on a GPU. It listens on the node's own address only; ssh brings it to your computer.
 arguments=(--note 'hai từ' --seed 7)
 workdir=''
@@ -32,6 +41,7 @@ step=(srun --nodes="$nodes" --ntasks=1 --ntasks-per-node=1
     --cpus-per-task="$cpus_per_node" --kill-on-bad-exit=1 "${container[@]}")
 run() { "${step[@]}" "${inside[@]}" "$@"; }
 # ----
+# <<< saola <<<
 
 # The token lies in a file that only you can read: not in the log, nor in the list of processes.
 export JUPYTER_TOKEN_FILE="$HOME/.saola/jupyter-$SLURM_JOB_ID.token"

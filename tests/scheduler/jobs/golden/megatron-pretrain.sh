@@ -1,7 +1,16 @@
 #!/bin/bash
+# >>> saola: written by the portal from the form, changes here are replaced >>>
+#SBATCH --job-name="train"
+#SBATCH --account=sl-team
+#SBATCH --qos=sl-team-h100-x
+#SBATCH --partition=h100
+#SBATCH --nodes=2
+#SBATCH --gres=gpu:h100:8
+#SBATCH --time=02:00:00
 #SBATCH --signal=B:USR1@900
 #SBATCH --requeue
 #SBATCH --open-mode=append
+export SLURM_EXPORT_ENV=ALL
 # Megatron-LM: pre-training of a model of Llama's kind.
 data=/data/corpus_text_document
 tokenizer=meta-llama/Llama-3.1-8B
@@ -90,6 +99,7 @@ run() {
     return "$code"
 }
 # ----
+# <<< saola <<<
 
 # What tensor and sequence parallelism want on GPUs up to Hopper.
 export CUDA_DEVICE_MAX_CONNECTIONS=1

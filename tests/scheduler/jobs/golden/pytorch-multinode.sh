@@ -1,7 +1,16 @@
 #!/bin/bash
+# >>> saola: written by the portal from the form, changes here are replaced >>>
+#SBATCH --job-name="train"
+#SBATCH --account=sl-team
+#SBATCH --qos=sl-team-h100-x
+#SBATCH --partition=h100
+#SBATCH --nodes=2
+#SBATCH --gres=gpu:h100:8
+#SBATCH --time=02:00:00
 #SBATCH --signal=B:USR1@300
 #SBATCH --requeue
 #SBATCH --open-mode=append
+export SLURM_EXPORT_ENV=ALL
 # PyTorch on several nodes: one torchrun on each, which start a process for each GPU.
 program=train.py
 arguments=(--note 'hai từ' --seed 7)
@@ -77,5 +86,6 @@ run() {
     return "$code"
 }
 # ----
+# <<< saola <<<
 
 run "${launcher[@]}" "$program" "${arguments[@]}"

@@ -1,4 +1,13 @@
 #!/bin/bash
+# >>> saola: written by the portal from the form, changes here are replaced >>>
+#SBATCH --job-name="train"
+#SBATCH --account=sl-team
+#SBATCH --qos=sl-team-h100-x
+#SBATCH --partition=h100
+#SBATCH --nodes=2
+#SBATCH --gres=gpu:h100:8
+#SBATCH --time=02:00:00
+export SLURM_EXPORT_ENV=ALL
 # Supervised fine-tuning of all weights of an open model, with TRL.
 model=Qwen/Qwen2.5-7B
 dataset=trl-lib/Capybara
@@ -44,6 +53,7 @@ step=(srun --nodes="$nodes" --ntasks=2 --ntasks-per-node=1
     --cpus-per-task="$cpus_per_node" --kill-on-bad-exit=1 "${container[@]}")
 run() { "${step[@]}" "${inside[@]}" "$@"; }
 # ----
+# <<< saola <<<
 
 # The model, its gradients and the optimiser's state are shared out over all GPUs. The full state is what Transformers
 # can save as a model that others can load.

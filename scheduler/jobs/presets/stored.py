@@ -1,0 +1,35 @@
+"""What a form was filled in with, as it is kept with the job: plain JSON, read again when the job is run again."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from scheduler.jobs.presets.render import Filled
+
+
+@dataclass(frozen=True)
+class Stored:
+    """As it was kept: the preset may have changed since, or be gone. `version` 0: there was none."""
+
+    version: int = 0
+    fields: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    code: Mapping[str, str] = field(default_factory=dict)
+    partition: str = ""
+
+
+def filled_stored(filled: Filled | None, partition: str) -> dict[str, Any]:
+    """`partition` as it was asked for: "" if the portal chose."""
+    asked = {"partition": partition} if partition else {}
+    if filled is None:
+        return asked
+    return asked | {
+        "version": filled.preset.version,
+        "fields": {name: str(value) for name, value in filled.fields.items()},
+        "environment": {name: value for name, value in asdict(filled.environment).items() if value},
+        "code": {name: value for name, value in asdict(filled.code).items() if value},
+    }
+
+
+def stored_read(data: Mapping[str, Any]) -> Stored:
+    return Stored(**{name: data[name] for name in Stored.__dataclass_fields__ if name in data})
