@@ -1,12 +1,12 @@
 from django.urls import path
 
-from scheduler.jobs import form_views, views, views_output
+from scheduler.jobs import views, views_form, views_output
 
 app_name = "jobs"
 urlpatterns = [
     path("", views.job_list, name="list"),
-    path("new/", form_views.job_new, name="new"),
-    path("new/preview/", form_views.job_preview, name="preview"),
+    path("new/", views_form.job_new, name="new"),
+    path("new/preview/", views_form.job_preview, name="preview"),
     path("card/", views.card, name="card"),
     path("project/<slug:slug>/card/", views.project_card, name="project_card"),
     path("<uuid:pk>/", views.job, name="job"),
