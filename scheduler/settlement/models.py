@@ -134,7 +134,7 @@ class Reconciliation(models.Model):
     keepable_gpu_seconds = models.BigIntegerField(default=0)  # charged, and not (any more) in slurmdbd: differences
     others_records = models.BigIntegerField(default=0)  # of accounts that are not the portal's: ignored
     others_gpu_seconds = models.BigIntegerField(default=0)
-    counter_gaps = models.JSONField(default=list)
+    counter_gaps = models.JSONField(default=dict)
     differences = models.JSONField(default=list)  # the first of them; `differences_count` says how many
     differences_count = models.BigIntegerField()
     unsettled_ids = models.JSONField(default=list)  # job numbers that the next reading asks for
