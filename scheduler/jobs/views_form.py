@@ -160,6 +160,8 @@ def _draft(request: PersonRequest, form: JobForm) -> services.Draft | None:
     data = form.cleaned_data
     if "allocation" not in data:
         return None
+    # A script that cannot be read is nobody's to replace; an empty one is the preset's.
+    script = data["script"] or (form.chosen.start if form.chosen else "") if "script" in data else ""
     return services.job_draft(
         person=request.user,
         project=data["allocation"].project,
@@ -168,7 +170,7 @@ def _draft(request: PersonRequest, form: JobForm) -> services.Draft | None:
         gpus_per_node=data.get("gpus_per_node", 0),
         nodes=data.get("nodes", 0),
         time_limit_s=data.get("time_limit", 0),
-        script=data.get("script") or (form.chosen.start if form.chosen else ""),
+        script=script,
         filled=form.filled(),
         partition=data.get("partition", ""),
     )

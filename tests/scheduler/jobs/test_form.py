@@ -258,3 +258,10 @@ def test_the_same_form_with_another_field_is_another_job(window, begun):
 
 def test_a_plain_job_keeps_nothing_of_a_preset(submitter, allocation):
     assert submit(submitter, allocation).filled == {}
+
+
+@pytest.mark.parametrize("script", ["#!/bin/bash\necho \0\n", "#!/bin/bash\r\necho\n", "   "])
+def test_a_script_that_cannot_be_read_is_not_replaced(window, begun, script):
+    response = window.post(PREVIEW, begun("pytorch-single", program="train.py", script=script))
+    assert response.context["rendered"] == ""
+    assert "script-written" not in response.content.decode()
