@@ -102,9 +102,12 @@ def file_ask(question: Question, *, cluster: str, person_id: int) -> Reply | Non
         store = caches["redis"]
         if store.get(question.key) is None and store.get(question.asked_key) is None:
             _slots_take(question, person_id)
+        reply = ask(question, cluster=cluster)
+        if reply is not None and reply.code:
+            _slots_give(question)
     except (RedisError, OSError) as error:
         raise NotReachable from error
-    return ask(question, cluster=cluster)
+    return reply
 
 
 def file_take(question: Question) -> bytes | None:

@@ -13,6 +13,12 @@
     readAt = isAtEnd ? null : log.scrollTop;
   });
 
+  // The list of files is not exchanged under a file that is being fetched; the next look brings what changed.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const list = event.detail.target;
+    if (list.id === "job-files" && list.querySelector("[data-fetching], .htmx-request")) event.detail.shouldSwap = false;
+  });
+
   document.addEventListener("htmx:load", (event) => {
     const part = event.detail.elt;
     if (part.id === "job-log") {

@@ -281,9 +281,10 @@ def test_without_scripts_one_is_told_to_come_again(window, running, slurm, work)
 
 
 def test_a_file_that_is_not_handed_out_says_why(window, running, work) -> None:
-    window.get(url("file_fetch", running, p="none"))
-    work()
-    assert "There is nothing yet" in window.get(url("file_fetch", running, p="none")).content.decode()
+    for name in ("none", "nothing", "nowhere"):  # a refused one keeps nobody else's place
+        window.get(url("file_fetch", running, p=name))
+        work()
+        assert "There is nothing yet" in window.get(url("file_fetch", running, p=name)).content.decode()
 
 
 def test_few_files_are_fetched_at_once(window, running, slurm, work) -> None:
