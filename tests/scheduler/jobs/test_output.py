@@ -20,6 +20,7 @@ from scheduler.clusters.adapters.protocol import RunUsage
 from scheduler.jobs import output, tasks
 from scheduler.jobs.models import Job, Run
 from scheduler.jobs.output import Question
+from tests.counting import QUERIES_MOST, queries_of
 from tests.scheduler.jobs.makers import submit
 
 pytestmark = pytest.mark.django_db
@@ -112,6 +113,14 @@ def test_however_many_watch_the_cluster_is_asked_once_an_interval(window, runnin
         window.get(url("log", running))
     assert work() == 1
     assert slurm.reads == 2
+
+
+def test_a_look_asks_the_database_little(window, running, slurm, work) -> None:
+    slurm.files[f"slurm-{NUMBER}.out",] = b"x\n"
+    for name in ("log", "files"):
+        window.get(url(name, running))
+        work()
+        assert queries_of(window, url(name, running)) <= QUERIES_MOST
 
 
 def test_a_page_that_has_it_already_is_left_alone(window, running, slurm, work, clock) -> None:
