@@ -13,6 +13,7 @@ BENCHMARKS = (
     "vouchers",
     "statements",
     "jobs",
+    "cluster_page",
     "submission",
 )
 
