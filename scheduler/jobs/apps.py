@@ -12,6 +12,7 @@ class JobsConfig(AppConfig):
 
         home_cards.register("jobs:card", order=20, show=is_in_a_project)
         project_cards.register("jobs:project_card", order=20)
+        project_cards.register("jobs:project_shell", order=60)
         navigation.register(
             "jobs:list",
             label=_("Jobs"),

@@ -9,6 +9,7 @@ urlpatterns = [
     path("new/preview/", views_form.job_preview, name="preview"),
     path("card/", views.card, name="card"),
     path("project/<slug:slug>/card/", views.project_card, name="project_card"),
+    path("project/<slug:slug>/shell/", views.project_shell, name="project_shell"),
     path("<uuid:pk>/", views.job, name="job"),
     path("<uuid:pk>/live/", views.job_live, name="live"),
     path("<uuid:pk>/log/", views_output.job_log, name="log"),

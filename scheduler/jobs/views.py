@@ -13,6 +13,7 @@ from scheduler.jobs import selectors, services
 from scheduler.jobs.errors import JobEnded
 from scheduler.jobs.models import Job
 from scheduler.jobs.paging import JobPaginator
+from scheduler.jobs.shell import line_of_job, lines_for
 from scheduler.jobs.timeline import charge_of, timeline_of
 
 ROWS_A_PAGE = 50
@@ -43,6 +44,7 @@ def job_list(request: PersonRequest) -> HttpResponse:
 def job(request: PersonRequest, pk: UUID) -> HttpResponse:
     found = selectors.job_get(request.user, pk)
     context = _live_context(request, found) | {"may_submit": projects_of(request.user).exists()}
+    context["shell_line"] = line_of_job(found) if found.partition else ""
     context["may_read"] = selectors.may_cancel(request.user, found)  # as job_get_readable
     return render(request, "jobs/job.html", context)
 
@@ -89,6 +91,17 @@ def project_card(request: PersonRequest, slug: str) -> HttpResponse:
         "may_submit": projects_of(request.user).filter(pk=project.pk).exists(),
     }
     return render(request, "jobs/card.html", context)
+
+
+@require_safe
+@login_required
+def project_shell(request: PersonRequest, slug: str) -> HttpResponse:
+    """For the members of a project who have an account on the cluster; nothing for others."""
+    project = project_get(request.user, slug)
+    lines = lines_for(request.user, project) if request.user.unix_account else []
+    if not lines:
+        return HttpResponse(status=204)
+    return render(request, "jobs/shell_card.html", {"lines": lines})
 
 
 # --- parts --------------------------------------------------------------------------------------------------------

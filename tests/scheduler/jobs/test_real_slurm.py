@@ -1,5 +1,6 @@
 """What the fake Slurm promises, kept by the test stack's real one: submitting, binding, running, cancelling, drift."""
 
+import shlex
 import subprocess
 import time
 from statistics import median
@@ -14,9 +15,11 @@ from scheduler.jobs.models import Job, Run
 from scheduler.jobs.presets import presets
 from scheduler.jobs.script import script_check
 from scheduler.jobs.services import job_cancel
+from scheduler.jobs.shell import lines_for
 from tests.quotas.makers import balance
 from tests.scheduler.jobs.makers import submit
 from tests.scheduler.jobs.real import Real, clear, open_to_jobs, place_in_slurm, real_project, researchers
+from tests.scheduler.live import LiveSlurm
 
 pytestmark = [pytest.mark.slurm, pytest.mark.django_db]
 
@@ -111,6 +114,18 @@ def test_a_limit_that_lags_behind_the_balance_is_waited_for(real, place):
     assert (job.state, job.attempts) == ("queued", 1)
     assert "limit_late" in job.reason
     assert real.attempt(job).state == "pending"
+
+
+def test_the_line_for_a_shell_is_taken_by_slurm_as_it_is(real):
+    (row,) = lines_for(real.person, real.project)
+    program, *options, script = shlex.split(row.line)
+    assert (program, script) == ("sbatch", "job.sh")
+    answer = LiveSlurm().researcher(
+        real.person.unix_account, *("sbatch", "--parsable", *options), stdin="#!/bin/sh\ntrue\n"
+    )
+    assert answer.code == 0, answer.error
+    (line,) = real.adapter.queue(job_ids=[int(answer.out)])
+    assert (line.qos, line.gpus) == (real.allocation.qos, {"h100": 1})
 
 
 def test_cancelling_a_running_job(real):

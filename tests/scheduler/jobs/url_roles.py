@@ -28,6 +28,7 @@ SEES = {
     "auditor": 200,
 }
 READS = {role: 200 for role in SEES if role not in ("approver", "auditor")}
+SHELL = dict.fromkeys(SEES, 204) | {"researcher": 200, "pi": 200}
 MEMBERS = {"researcher": 200, "pi": 200, "other_researcher": 200}
 
 
@@ -42,6 +43,7 @@ ROWS = [
     Row("jobs:preview", 200, post={}),
     Row("jobs:card", 204, **MEMBERS),
     Row("jobs:project_card", 404, args=lambda world: [world.project.slug], **SEES),
+    Row("jobs:project_shell", 404, args=lambda world: [world.project.slug], **SHELL),
     Row("jobs:job", 404, args=the_job, **SEES),
     Row("jobs:live", 404, args=the_job, **SEES),
     Row("jobs:log", 404, args=the_job, **READS),

@@ -1,0 +1,82 @@
+"""The line that does in a shell what the portal's form does: for those who live in ssh, and for a job's page."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from portal.people.models import Project, User
+from quotas.allocations.models import Allocation
+from quotas.allocations.selectors import usable_allocations
+from scheduler.clusters.models import Cluster, Partition
+from scheduler.clusters.names import account_name
+from scheduler.jobs.durations import slurm_time
+from scheduler.jobs.models import Job
+
+SCRIPT = "job.sh"
+EXAMPLE_TIME_LIMIT_S = 3_600
+
+
+def sbatch_line(
+    *, account: str, partition: str, qos: str, gpu_type: str, gpus_per_node: int, nodes: int, time_limit_s: int
+) -> str:
+    """What sbatch needs so that the job runs in this account and within this allocation's limit."""
+    words = [
+        "sbatch",
+        f"--account={account}",
+        f"--partition={partition}",
+        f"--qos={qos}",
+        f"--nodes={nodes}",
+        f"--gpus-per-node={gpu_type}:{gpus_per_node}",
+        f"--time={slurm_time(time_limit_s)}",
+        SCRIPT,
+    ]
+    return shlex.join(words)
+
+
+def line_of_job(job: Job) -> str:
+    return sbatch_line(
+        account=account_name(job.cluster, job.project.slug),
+        partition=job.partition,
+        qos=job.allocation.qos,
+        gpu_type=job.gpu_type,
+        gpus_per_node=job.gpus_per_node,
+        nodes=job.nodes,
+        time_limit_s=job.time_limit_s,
+    )
+
+
+@dataclass(frozen=True)
+class ShellLine:
+    allocation: Allocation
+    cluster: Cluster
+    line: str
+
+
+def lines_for(person: User, project: Project) -> Sequence[ShellLine]:
+    """One line for each allocation that the person can use today, one GPU for an hour; none without a partition."""
+    allocations = [row.allocation for row in usable_allocations(person, project)]
+    clusters = {row.name: row for row in Cluster.objects.filter(is_active=True)}
+    partitions: dict[tuple[str, str], str] = {}
+    for name, gpu_type, partition in (
+        Partition.objects.filter(cluster__in=clusters.values(), is_up=True)
+        .order_by("name")
+        .values_list("cluster__name", "gpu_type", "name")
+    ):
+        partitions.setdefault((name, gpu_type), partition)
+    return [
+        ShellLine(
+            allocation,
+            clusters[allocation.cluster],
+            sbatch_line(
+                account=account_name(clusters[allocation.cluster], project.slug),
+                partition=partitions[allocation.cluster, allocation.gpu_type],
+                qos=allocation.qos,
+                gpu_type=allocation.gpu_type,
+                gpus_per_node=1,
+                nodes=1,
+                time_limit_s=EXAMPLE_TIME_LIMIT_S,
+            ),
+        )
+        for allocation in allocations
+        if (allocation.cluster, allocation.gpu_type) in partitions
+    ]
