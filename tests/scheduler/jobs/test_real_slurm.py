@@ -4,6 +4,7 @@ import shlex
 import subprocess
 import time
 from statistics import median
+from uuid import uuid4
 
 import pytest
 from django.conf import settings
@@ -13,6 +14,8 @@ from quotas.ledger.models import Transfer
 from scheduler.jobs import submission
 from scheduler.jobs.models import Job, Run
 from scheduler.jobs.presets import presets
+from scheduler.jobs.presets.environments import Environment
+from scheduler.jobs.presets.render import Filled
 from scheduler.jobs.script import script_check
 from scheduler.jobs.services import job_cancel
 from scheduler.jobs.shell import lines_for
@@ -24,6 +27,15 @@ from tests.scheduler.live import LiveSlurm
 pytestmark = [pytest.mark.slurm, pytest.mark.django_db]
 
 ENVIRONMENT = "#!/bin/bash\nenv | sort\necho ---\nsrun env | sort\n"
+TORCHRUN = """
+mkdir -p "$output/bin"
+cat > "$output/bin/torchrun" << 'END'
+#!/bin/sh
+echo torchrun "$SLURM_NODEID" "$SLURMD_NODENAME" "$CUDA_VISIBLE_DEVICES" "$FROM_MODULE" "$SLURM_CPUS_PER_TASK" "$@"
+END
+chmod +x "$output/bin/torchrun"
+export PATH="$output/bin:$PATH"
+"""
 SLEEP = "#!/bin/bash\nsleep 600\n"
 
 
@@ -73,6 +85,36 @@ def test_hello_gpu_says_hello(real):
     assert "task 0 on gpu" in output
     assert "task 1 on gpu" in output
     assert output.endswith("done\n")
+
+
+def test_presets_start_what_they_say_on_every_node(real):
+    """Slurm, srun and environment modules are real; torchrun is a stand-in that the person's own lines put there."""
+    modules = real.home / "privatemodules" / "torch"
+    as_root("/usr/bin/install", "-d", "-o", real.person.unix_account, str(modules))
+    (modules / "2.6").write_text("#%Module\nsetenv FROM_MODULE torch-2.6\n")
+    launched, tasked = "pytorch-multinode", "free-script"
+    own = presets()[launched].start.replace("\nrun ", f"{TORCHRUN}\nrun ")
+    torch = Filled(
+        presets()[launched],
+        {"program": "train.py", "arguments": "--note 'hai từ'", "run_name": uuid4().hex},
+        Environment("module", modules=("use.own", "torch/2.6")),
+    )
+    one = real.submit(filled=torch, script=own, nodes=2, gpus_per_node=2)
+    command = "sh -c 'echo task $RANK $LOCAL_RANK $WORLD_SIZE $OMP_NUM_THREADS gpus $CUDA_VISIBLE_DEVICES'"
+    two = real.submit(
+        filled=Filled(presets()[tasked], {"command": command}), script=presets()[tasked].start, nodes=2, gpus_per_node=2
+    )
+    assert (real.ended(one), real.ended(two)) == ("COMPLETED", "COMPLETED")
+    said = [line.split(" ", 4) for line in real.output(one).splitlines() if line.startswith("torchrun ")]
+    assert sorted(number for _word, number, *_rest in said) == ["0", "1"]
+    first = min(node for _word, _number, node, *_rest in said)
+    options = f"--nnodes=2 --nproc-per-node=2 --rdzv-id={one.slurm_job_id} --rdzv-backend=c10d"
+    address = f"--rdzv-endpoint={first}:{20000 + (one.slurm_job_id or 0) % 10000}"
+    assert {rest for *_words, rest in said} == {f"torch-2.6 16 {options} {address} train.py --note hai từ"}
+    assert {len(visible.split(",")) for *_words, visible, _rest in said} == {2}
+    tasks = sorted(line.split(" gpus ") for line in real.output(two).splitlines() if line.startswith("task "))
+    assert [ranks for ranks, _gpus in tasks] == [f"task {rank} {rank % 2} 4 8" for rank in range(4)]
+    assert {len(visible.split(",")) for _ranks, visible in tasks} == {2}
 
 
 def test_the_jobs_environment_holds_nothing_of_the_portals(real):
