@@ -22,8 +22,6 @@ from scheduler.jobs.models import Job
 from scheduler.jobs.output import NotReachable, Question, TooManyFiles
 from scheduler.jobs.output_shown import listing_shown, log_shown, refusal_text
 
-PATH_PARTS_MOST = 4
-
 
 @require_safe
 @login_required
@@ -109,4 +107,4 @@ def job_usage(request: PersonRequest, pk: UUID) -> HttpResponse:
 
 def _file_question(request: PersonRequest, pk: UUID) -> tuple[Job, Question]:
     job = selectors.job_get_readable(request.user, pk)
-    return job, Question(job.pk, "file", path=tuple(request.GET.getlist("p")[:PATH_PARTS_MOST]))
+    return job, Question(job.pk, "file", path=tuple(request.GET.getlist("p")))

@@ -12,7 +12,7 @@ from tests.stack.conftest import Desk, Stack, submit
 pytestmark = [pytest.mark.stack, pytest.mark.browser]
 
 BEGINS_MS, ENDS_MS = 60_000, 120_000
-LINES = 12
+LINES = 8
 # A progress bar, a colour, a title for the terminal and a tag: all of them end as plain text.
 SCRIPT = rf"""#!/bin/bash
 printf '\033[32mgreen\033[0m \033]0;owned\007<b>bold</b>\n'

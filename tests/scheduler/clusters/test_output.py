@@ -132,6 +132,16 @@ def test_a_listing_tells_kinds_and_follows_nothing(adapter, home) -> None:
     assert (found.unnamed, found.is_whole) == (0, True)
 
 
+def test_one_odd_entry_does_not_hide_the_others(adapter, home) -> None:
+    os.utime(home.write("old", b"x"), (-5, -5))
+    os.utime(home.write("far", b"x"), (2**34, 2**34))
+    home.write("shut/x", b"x").parent.chmod(0o000)
+    found = adapter.output_list(key=home.key, unix_account=home.user)
+    assert [one.path for one in found.entries] == [("far",), ("old",), ("shut",)]
+    home.folder.chmod(0o000)
+    assert refused(lambda: adapter.output_list(key=home.key, unix_account=home.user)) == "denied"
+
+
 def test_a_listing_is_bounded(adapter, home) -> None:
     for number in range(400):
         (home.folder / f"{number:04}").touch()
