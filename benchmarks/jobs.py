@@ -54,7 +54,9 @@ def copies(job: Job, count: int) -> None:
     quoted = ", ".join(f'"{column}"' for column in columns)
     statement = f"INSERT INTO jobs_job ({quoted}) SELECT {values} FROM jobs_job, generate_series(1, {count}) AS number"  # noqa: S608
     with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE jobs_job DISABLE TRIGGER USER")  # the audit's: a row of its own for each
         cursor.execute(f"{statement} WHERE id = '{job.pk}'")
+        cursor.execute("ALTER TABLE jobs_job ENABLE TRIGGER USER")
 
 
 def job(allocation: Allocation, person: User, cluster: Cluster, number: int, state: str = "completed") -> Job:
