@@ -6,12 +6,14 @@ from uuid import uuid4
 from django.db import transaction
 
 from portal.clock import now
+from portal.people.models import User
 from quotas.allocations.errors import AllocationNotOpen, BalanceTooSmall, QuotaError
 from quotas.allocations.models import Allocation
 from quotas.allocations.selectors import allocation_by_qos
 from quotas.allocations.services import hold_take, hold_void
 from scheduler.clusters.adapters.protocol import ClusterAdapter, QueueJob
 from scheduler.clusters.names import account_name
+from scheduler.jobs.chains import chain_end
 from scheduler.jobs.drift import Covered, Drift, drift_of
 from scheduler.jobs.models import Job, Run
 from scheduler.jobs.states import portal_reason
@@ -29,7 +31,7 @@ class NotCoverable(Exception):
 
 def hold_follow(job: Job, line: QueueJob, *, adapter: ClusterAdapter) -> None:
     """Compares a job in Slurm with its hold. Holds anew what differs; cancels what cannot be held for."""
-    run = _run_of(job, line)
+    run = run_of(job, line)
     if run is None:
         return  # a requeued run that settlement has not opened yet: the next cycle sees it
     drift = drift_of(_covered(job, run), line, overshoot_s=job.cluster.overshoot_s)
@@ -47,9 +49,11 @@ def hold_follow(job: Job, line: QueueJob, *, adapter: ClusterAdapter) -> None:
         _cancel(job, line, drift, error, adapter)
 
 
-def _run_of(job: Job, line: QueueJob) -> Run | None:
-    runs = [run for run in job.runs.all() if run.ended_at is None]
-    return next((run for run in runs if run.submit_at == line.submit_at), None)
+def run_of(job: Job, line: QueueJob) -> Run | None:
+    """The open run that a line of squeue shows."""
+    runs = [run for run in job.runs.all() if run.ended_at is None and run.submit_at == line.submit_at]
+    # Of an array's waiting tasks none has a run of its own yet: each is looked at when it starts.
+    return next((run for run in runs if not job.is_array or run.job_id_raw == line.job_id), None)
 
 
 def _covered(job: Job, run: Run) -> Covered:
@@ -63,6 +67,7 @@ def _covered(job: Job, run: Run) -> Covered:
         gpus=job.gpus,
         time_limit_s=job.time_limit_s,
         held_gpu_seconds=run.held_gpu_seconds if has_hold else 0,
+        is_task=job.is_array,
     )
 
 
@@ -88,20 +93,16 @@ def _hold_anew(job: Job, run: Run, line: QueueJob, drift: Drift) -> None:
     moment, actor = now(), f"worker:cluster.{job.cluster.name}"
     if not Run.objects.select_for_update(no_key=True).filter(pk=run.pk, ended_at=None, hold=run.hold).exists():
         return  # it was settled meanwhile
-    if run.hold is not None and not run.hold_resolved:
-        hold_void(hold_id=run.hold, event_at=moment, reason=f"job {job.pk} changed in Slurm", actor=actor)
-    hold = uuid4()
-    hold_take(
+    hold_swap(
+        run,
         allocation_id=allocation.pk,
-        hold_id=hold,
         amount_gpu_seconds=drift.needed_gpu_seconds,
-        event_at=moment,
         reason=f"job {job.pk} as changed in Slurm: {', '.join(drift.fields)}",
         actor=actor,
     )
-    Run.objects.filter(pk=run.pk).update(
-        hold=hold, held_gpu_seconds=drift.needed_gpu_seconds, hold_resolved=False, gpus=drift.gpus
-    )
+    Run.objects.filter(pk=run.pk).update(gpus=drift.gpus)
+    if job.is_array:
+        return  # the row is about every task; what one of them became, its hold says
     nodes = line.nodes or job.nodes
     Job.objects.filter(pk=job.pk).update(
         allocation=allocation,
@@ -114,6 +115,27 @@ def _hold_anew(job: Job, run: Run, line: QueueJob, drift: Drift) -> None:
         updated_at=moment,
     )
     logger.info("job %s differs in Slurm (%s): held anew", job.pk, ", ".join(drift.fields))
+
+
+def hold_swap(run: Run, *, allocation_id: int, amount_gpu_seconds: int, reason: str, actor: User | str) -> None:
+    """Gives a run's open hold back and takes another, in the caller's transaction, which has the run's row locked.
+
+    Raises BalanceTooSmall, AllocationNotOpen.
+    """
+    moment = now()
+    if run.hold is not None and not run.hold_resolved:
+        hold_void(hold_id=run.hold, event_at=moment, reason=reason, actor=actor)
+    hold = uuid4()
+    hold_take(
+        allocation_id=allocation_id,
+        hold_id=hold,
+        amount_gpu_seconds=amount_gpu_seconds,
+        event_at=moment,
+        reason=reason,
+        actor=actor,
+    )
+    Run.objects.filter(pk=run.pk).update(hold=hold, held_gpu_seconds=amount_gpu_seconds, hold_resolved=False)
+    run.hold, run.held_gpu_seconds, run.hold_resolved = hold, amount_gpu_seconds, False
 
 
 def _allocation(job: Job, line: QueueJob, drift: Drift) -> Allocation:
@@ -133,6 +155,9 @@ def _allocation(job: Job, line: QueueJob, drift: Drift) -> Allocation:
 
 
 def _cancel(job: Job, line: QueueJob, drift: Drift, error: Exception, adapter: ClusterAdapter) -> None:
+    if "hold" in drift.fields and job.restarts_most and isinstance(error, QuotaError):
+        chain_end(job, adapter, code="chain_balance")
+        return
     moment = now()
     code = error.code if isinstance(error, NotCoverable) else "balance" if isinstance(error, QuotaError) else "other"
     reason = portal_reason("drift", fields=",".join(drift.fields), why=code)

@@ -6,7 +6,7 @@ something is logged and does not stop the others.
 
 import logging
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import DatabaseError
 from django.db.models import Prefetch
@@ -21,7 +21,8 @@ from scheduler.clusters.adapters.protocol import (
     QueueJob,
 )
 from scheduler.clusters.models import Cluster
-from scheduler.jobs.covering import hold_follow
+from scheduler.jobs.covering import hold_follow, run_of
+from scheduler.jobs.dependencies import never_end
 from scheduler.jobs.ending import waiting_end
 from scheduler.jobs.lookup import (
     ATTEMPT_LASTS_S,
@@ -34,15 +35,23 @@ from scheduler.jobs.lookup import (
     first_fit,
     trace_of,
 )
-from scheduler.jobs.models import Job, Run
+from scheduler.jobs.models import Job, Order, Run
 from scheduler.jobs.states import OF_QUEUE, PORTAL_REASON, portal_reason, slurm_reason
-from scheduler.jobs.submission import job_bind, job_end_unsubmitted, job_requeue, reason_shown, wanted
+from scheduler.jobs.submission import (
+    job_bind,
+    job_end_unsubmitted,
+    job_requeue,
+    number_of,
+    reason_shown,
+    wanted,
+)
 from scheduler.jobs.unix_accounts import unix_accounts_look
 
 logger = logging.getLogger(__name__)
 
 FOLLOWED = (Job.State.SUBMITTING, Job.State.UNKNOWN, Job.State.PENDING, Job.State.RUNNING, Job.State.SUSPENDED)
 SEEN_LATER_S = 5  # a job bound this short before the queue was read may be missing from it
+_FIRST = (Job.State.RUNNING, Job.State.SUSPENDED, Job.State.PENDING)
 CANCEL_AGAIN_AFTER_S = 60  # a cancellation that slurmctld acknowledged and lost is asked for again
 
 
@@ -53,6 +62,11 @@ class Sight:
         self.cluster = cluster
         self.status = status
         self.adapter = adapter
+        # What was asked of these was done, or is being done, while the queue was read: the next look shows it.
+        orders = Order.objects.filter(job__cluster=cluster)
+        self.changed = set(orders.filter(ended_at__gte=status.answered_at).values_list("job", flat=True))
+        extended = orders.filter(state=Order.State.ASKED, verb=Order.Verb.EXTEND)
+        self.being_extended = set(extended.values_list("job", flat=True))
         self.by_id: dict[int, list[QueueJob]] = {}
         self.by_comment: dict[str, list[QueueJob]] = {}
         for line in queue:
@@ -60,20 +74,20 @@ class Sight:
                 self.by_id.setdefault(number, []).append(line)
             self.by_comment.setdefault(line.comment, []).append(line)
 
-    def line_of(self, job: Job) -> QueueJob | None:
-        """The bound job's line: same number and submit time as bound, or a later run of it after a requeue."""
+    def lines_of(self, job: Job) -> list[QueueJob]:
+        """The bound job's line: same number and submit time as bound, or a later run of it after a requeue. Of an
+        array one for each task that started, and one for all that wait."""
         known = {run.submit_at for run in job.runs.all() if run.submit_at} | {job.slurm_submit_at}
-        for line in self.by_id.get(job.slurm_job_id or 0, []):
-            if line.user != job.unix_account:
-                continue
-            if line.submit_at in known:
-                return line
-            assert job.slurm_submit_at is not None
-            # Another job may carry the number: slurmctld gives it away again when it lost the first. A restart count
-            # and a later submit time are a requeue's.
-            if line.restarts and line.submit_at > job.slurm_submit_at:
-                return line
-        return None
+        return [line for line in self.by_id.get(job.slurm_job_id or 0, []) if _is_of(job, line, known)]
+
+
+def _is_of(job: Job, line: QueueJob, known: set[datetime | None]) -> bool:
+    if line.user != job.unix_account:
+        return False
+    assert job.slurm_submit_at is not None
+    # Another job may carry the number: slurmctld gives it away again when it lost the first. A restart count and a
+    # later submit time are a requeue's.
+    return line.submit_at in known or bool(line.restarts and line.submit_at > job.slurm_submit_at)
 
 
 def jobs_cycle(
@@ -136,35 +150,47 @@ def _see(job: Job, sight: Sight, missing: list[Job]) -> None:
         else:
             missing.append(job)
         return
-    line = sight.line_of(job)
-    if line is not None and line.state in OF_QUEUE:
-        _follow(job, line, sight)
-    elif line is None and job.bound_at and job.bound_at < sight.status.answered_at - timedelta(seconds=SEEN_LATER_S):
+    lines = sight.lines_of(job)
+    shown = [line for line in lines if line.state in OF_QUEUE]
+    if shown and job.pk in sight.changed:
+        return
+    if shown:
+        _follow(job, shown if job.is_array else shown[:1], sight)
+    elif not lines and job.bound_at and job.bound_at < sight.status.answered_at - timedelta(seconds=SEEN_LATER_S):
         missing.append(job)
 
 
-def _follow(job: Job, line: QueueJob, sight: Sight) -> None:
+def _follow(job: Job, lines: list[QueueJob], sight: Sight) -> None:
+    """An array is what most of it is on its way to: running while a task runs, pending while the rest waits."""
+    line = min(lines, key=lambda line: _FIRST.index(OF_QUEUE[line.state]))
     state = OF_QUEUE[line.state]
-    # A reason of ours (why the centre cancels the job) stays while Slurm carries it out.
-    ours = job.reason.startswith(PORTAL_REASON) and job.cancel_requested_at is not None
-    reason = job.reason if ours else reason_shown(line)
+    reason = job.reason if _reason_stays(job) else reason_shown(line)
     if (job.state, job.reason, job.denied_since) != (state, reason, None):
         moment = now()
         Job.objects.filter(pk=job.pk, slurm_job_id=job.slurm_job_id, state__in=FOLLOWED).update(
             state=state, reason=reason, denied_since=None, looked_at=None, updated_at=moment
         )
         job.state, job.reason = state, reason
-    if job.cancel_requested_at is None:
-        hold_follow(job, line, adapter=sight.adapter)
-        _run_follow(job, line, state)
-    elif now() - job.cancel_requested_at > timedelta(seconds=CANCEL_AGAIN_AFTER_S) and line.state != "COMPLETING":
-        sight.adapter.job_cancel_as_admin(job_id=str(line.job_id), reason="cancelled in the portal")
+    if job.cancel_requested_at is not None:
+        late = now() - job.cancel_requested_at > timedelta(seconds=CANCEL_AGAIN_AFTER_S)
+        if late and any(line.state != "COMPLETING" for line in lines):
+            sight.adapter.job_cancel_as_admin(job_id=str(job.slurm_job_id), reason="cancelled in the portal")
+    elif not any(never_end(job, line, sight.adapter) for line in lines):
+        for line in lines:
+            if job.pk not in sight.being_extended:
+                hold_follow(job, line, adapter=sight.adapter)
+            _run_follow(job, line, OF_QUEUE[line.state])
+
+
+def _reason_stays(job: Job) -> bool:
+    """A reason of ours (why the centre cancels the job) stays while Slurm carries it out."""
+    return job.reason.startswith(PORTAL_REASON) and job.cancel_requested_at is not None
 
 
 def _run_follow(job: Job, line: QueueJob, state: str) -> None:
     """After its hold was looked at: a run that has a start was covered when it started."""
     started_at = None if state == Job.State.PENDING else line.start_at
-    run = next((run for run in job.runs.all() if run.submit_at == line.submit_at and run.ended_at is None), None)
+    run = run_of(job, line)
     if run is not None and (run.state, run.started_at) != (state, started_at):
         Run.objects.filter(pk=run.pk, ended_at__isnull=True).update(state=state, started_at=started_at)
 
@@ -197,7 +223,13 @@ def _conclude(job: Job, records: list[AccountingRecord], sight: Sight) -> None:
     else:
         keys = {(run.job_id_raw, run.submit_at) for run in job.runs.all() if run.job_id_raw}
         keys.add((job.slurm_job_id, job.slurm_submit_at))
-        own = [record for record in records if (record.job_id_raw, record.submit_at) in keys]
+        own = [
+            record
+            for record in records
+            if (record.job_id_raw, record.submit_at) in keys
+            # A task whose run is not bound yet: an array's tasks have its submit time until one is requeued.
+            or (job.is_array and (number_of(record), record.submit_at) == (job.slurm_job_id, job.slurm_submit_at))
+        ]
     answer = Answer(
         at=sight.status.answered_at,
         booted_at=sight.status.booted_at,
@@ -233,8 +265,9 @@ def _present(job: Job, own: list[AccountingRecord]) -> None:
     last = max(own, key=lambda record: record.submit_at)
     if not last.is_final and job.state != Job.State.UNKNOWN:
         # It runs for slurmdbd and not for slurmctld: a moment at its end, or for ever after a crash (a "runaway job").
+        reason = job.reason if _reason_stays(job) else portal_reason("runaway")
         Job.objects.filter(pk=job.pk, slurm_job_id=job.slurm_job_id, state=job.state).update(
-            state=Job.State.UNKNOWN, reason=portal_reason("runaway"), updated_at=now()
+            state=Job.State.UNKNOWN, reason=reason, updated_at=now()
         )
 
 
@@ -258,7 +291,8 @@ def _doubt(job: Job, finding: Finding, answer: Answer) -> None:
     changed: dict[str, object] = {"denied_since": finding.denied_since, "looked_at": answer.at}
     if job.state != Job.State.UNKNOWN and not _may_be_ending(job, answer):
         reason = portal_reason("missing" if job.slurm_job_id is not None else "looking")
-        changed |= {"state": Job.State.UNKNOWN, "reason": reason, "updated_at": now()}
+        shown = job.reason if _reason_stays(job) else reason
+        changed |= {"state": Job.State.UNKNOWN, "reason": shown, "updated_at": now()}
     Job.objects.filter(pk=job.pk, slurm_job_id=job.slurm_job_id, attempts=job.attempts, state=job.state).update(
         **changed
     )

@@ -22,6 +22,7 @@ class Covered:
     gpus: int
     time_limit_s: int
     held_gpu_seconds: int
+    is_task: bool = False  # one of an array that was submitted as one; each task has a hold of its own
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ def drift_of(covered: Covered, line: QueueJob, *, overshoot_s: int) -> Drift | N
     gpus = sum(line.gpus.values()) or covered.gpus
     time_limit_s = line.time_limit_s or covered.time_limit_s
     typed = {gpu_type for gpu_type, count in line.gpus.items() if count and gpu_type != "gpu"}
-    is_several = line.array_job_id is not None or line.array_task_count > 1 or line.het_job_id is not None
+    became_array = line.array_job_id is not None and not covered.is_task
+    is_several = became_array or line.array_task_count > 1 or line.het_job_id is not None
     needed = hold_gpu_seconds(gpus=gpus, time_limit_s=time_limit_s, overshoot_s=overshoot_s)
     differs = {
         "array": is_several,

@@ -22,7 +22,7 @@ from quotas.allocations.models import Allocation
 from scheduler.clusters.adapters.protocol import ClusterAdapter, ClusterError, QueueJob
 from scheduler.clusters.models import Cluster
 from scheduler.jobs.models import Job
-from scheduler.jobs.services import holds_void
+from scheduler.jobs.services import runs_void
 from scheduler.jobs.states import portal_reason
 
 logger = logging.getLogger(__name__)
@@ -68,8 +68,10 @@ def _unsubmitted_one_end(pk: UUID) -> bool:
         if job is None:
             return False
         Job.objects.filter(pk=pk).update(state=Job.State.CANCELLED, reason=_reason(job.allocation), updated_at=now())
-        holds_void(
-            job, reason=f"job {pk}: allocation {job.allocation.state}", actor=f"worker:cluster.{job.cluster.name}"
+        runs_void(
+            job.runs.all(),
+            reason=f"job {pk}: allocation {job.allocation.state}",
+            actor=f"worker:cluster.{job.cluster.name}",
         )
         _tell(job, job.allocation)
     return True

@@ -23,3 +23,8 @@ class JobEnded(Exception):
 
     def __str__(self) -> str:
         return _("This job has already ended.")
+
+
+class VerbImpossible(Exception):
+    """What was asked of a job cannot be done; `str(error)` says why, in the language that was active. Nothing was
+    written."""

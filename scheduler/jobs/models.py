@@ -20,7 +20,7 @@ from scheduler.clusters.models import Cluster
 @track(
     exclude=[
         *("script", "denied_since", "looked_at", "form_key", "created_at", "origin", "preset", "name"),
-        "filled",
+        *("array", "restarts_most", "checkpoint_lead_s", "keeps_unsatisfied", "filled"),
         *("cluster", "project", "person", "unix_account", "cancel_requested_by"),
     ]
 )
@@ -66,6 +66,12 @@ class Job(models.Model):
     reason = models.TextField(blank=True)  # Slurm's reason, or ours, as last read
     cancel_requested_at = models.DateTimeField(null=True)
     cancel_requested_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+    # Slurm's --array ("0-99%8"), "" for a plain job. Shape and time limit are those of one task; each task has its run.
+    array = models.CharField(_("array"), max_length=200, blank=True)
+    # A chain: the script saves its state when it is told, this long before its limit, and requeues its job.
+    restarts_most = models.PositiveSmallIntegerField(default=0)  # 0: not a chain
+    checkpoint_lead_s = models.PositiveIntegerField(default=0)
+    keeps_unsatisfied = models.BooleanField(default=False)  # stays when what it depends on can never come true
     form_key = models.UUIDField(null=True)  # made with the form: the same form sent twice is one job
     attempts = models.PositiveIntegerField(default=0)  # how often sbatch was begun for it
     attempted_at = models.DateTimeField(null=True)  # the first attempt; a look-up matches only jobs submitted after it
@@ -138,6 +144,10 @@ class Job(models.Model):
         return self.nodes * self.gpus_per_node
 
     @property
+    def is_array(self) -> bool:
+        return bool(self.array)
+
+    @property
     def is_open(self) -> bool:
         return self.state in self.OPEN_STATES
 
@@ -169,8 +179,78 @@ class Run(models.Model):
                 name="run_record_once",
             )
         ]
-        indexes = [models.Index(fields=["cluster", "job_id_raw"]), models.Index(fields=["job", "id"])]
+        indexes = [
+            models.Index(fields=["cluster", "job_id_raw"]),
+            models.Index(fields=["job", "id"]),
+            # Tasks that have not been seen in Slurm yet.
+            models.Index(
+                fields=["job", "array_task"], condition=models.Q(job_id_raw=None, ended_at=None), name="run_unseen_task"
+            ),
+        ]
         ordering = ["id"]
+
+
+class Dependency(models.Model):
+    """A job that starts only after another one of its project."""
+
+    class Kind(models.TextChoices):
+        AFTER_OK = "afterok", _("after it succeeded")
+        AFTER_ANY = "afterany", _("after it ended, in whatever way")
+        AFTER_NOT_OK = "afternotok", _("after it failed")
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="dependencies")
+    on = models.ForeignKey(Job, on_delete=models.PROTECT, related_name="dependents")
+    kind = models.CharField(max_length=10, choices=Kind.choices, default=Kind.AFTER_OK)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["job", "on"], name="dependency_once")]
+        ordering = ["id"]
+
+
+@track()
+class Order(models.Model):
+    """What a person asked to be done with a job in Slurm. The cluster's worker does it and writes down what came of it.
+
+    One at a time for a job, and for each task of an array. `run` is the run it was meant for: what is asked of one run
+    is not done to the next.
+    """
+
+    class Verb(models.TextChoices):
+        HOLD = "hold", _("Put on hold")
+        RELEASE = "release", _("Release")
+        REQUEUE = "requeue", _("Back into the queue")
+        EXTEND = "extend", _("More time")
+        CANCEL_TASK = "cancel_task", _("Cancel a task")
+
+    class State(models.TextChoices):
+        ASKED = "asked", _("On its way")
+        DONE = "done", _("Done")
+        REFUSED = "refused", _("Not possible")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="orders")
+    run = models.ForeignKey(Run, on_delete=models.PROTECT, null=True, related_name="+")
+    task = models.PositiveIntegerField(null=True)
+    verb = models.CharField(max_length=12, choices=Verb.choices)
+    person = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    time_limit_before_s = models.PositiveIntegerField(null=True)
+    time_limit_s = models.PositiveIntegerField(null=True)
+    state = models.CharField(max_length=8, choices=State.choices, default=State.ASKED)
+    reason = models.TextField(blank=True)  # why not: "portal:CODE …", or Slurm's words
+    asked_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["job"], condition=models.Q(state="asked", task__isnull=True), name="order_one_at_a_time"
+            ),
+            models.UniqueConstraint(
+                fields=["job", "task"], condition=models.Q(state="asked"), name="order_one_at_a_time_for_a_task"
+            ),
+        ]
+        indexes = [models.Index(fields=["job", "-asked_at"])]
+        ordering = ["-asked_at", "-id"]
 
 
 class UnixAccountSeen(models.Model):

@@ -39,6 +39,13 @@ _OWN: dict[str, str | Promise] = {
     "ended": _("Its allocation had ended before it could start: it was cancelled, and nothing was charged."),
     "suspended": _("Its allocation was suspended before it could start: it was cancelled, and nothing was charged."),
     "refused": _("Slurm refused the job: %(words)s"),
+    "waits_for_job": _("A job that it starts after is on its way to Slurm; this one follows it."),
+    "never": _("The job that it starts after ended otherwise than you asked for, so it can never start."),
+    "chain_balance": _(
+        "It ended after run %(runs)s: the balance does not reach for another run of this time limit. What it saved "
+        "lies where the job put it."
+    ),
+    "chain_done": _("It ended after run %(runs)s: it had as many runs as were asked for."),
 }
 _REFUSED: dict[str, str | Promise] = {
     "invalid_account": _(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Count, Prefetch, Q, QuerySet
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext
 
@@ -22,7 +22,7 @@ from quotas.allocations.selectors import (
 )
 from scheduler.clusters.models import Cluster, Partition
 from scheduler.jobs.durations import duration_text
-from scheduler.jobs.models import Job, Run, UnixAccountSeen
+from scheduler.jobs.models import Job, Order, Run, UnixAccountSeen
 from scheduler.jobs.preflight import Facts, PartitionLimits
 
 
@@ -94,6 +94,28 @@ def job_get_readable(person: Person, pk: UUID) -> Job:
     Raises Http404 for all others.
     """
     return job_get_cancellable(person, pk)
+
+
+# --- an array's tasks ---------------------------------------------------------------------------------------------
+
+
+def tasks_of(job: Job, *, state: str = "") -> QuerySet[Run]:
+    """The last run of each task, by task."""
+    last = Run.objects.filter(job=job, array_task__isnull=False).order_by("array_task", "-pk").distinct("array_task")
+    runs = Run.objects.filter(pk__in=last.values("pk")).order_by("array_task")
+    return runs.filter(state=state) if state else runs
+
+
+def task_counts(job: Job) -> list[tuple[str, int]]:
+    """How many tasks are in which state, in the order of the states."""
+    counts = dict(tasks_of(job).order_by("state").values_list("state").annotate(tasks=Count("pk")))
+    return [(state, counts[state]) for state in Job.State.values if state in counts]
+
+
+def tasks_under_way(job: Job) -> set[int]:
+    """Tasks whose cancellation is on its way to Slurm."""
+    asked = Order.objects.filter(job=job, state=Order.State.ASKED, task__isnull=False)
+    return {task for task in asked.values_list("task", flat=True) if task is not None}
 
 
 # --- for the form -------------------------------------------------------------------------------------------------

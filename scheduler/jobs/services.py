@@ -7,11 +7,13 @@ together or not at all: no job without a hold, no hold without a job, and none o
 import json
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4, uuid5
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from portal.clock import now
@@ -20,15 +22,16 @@ from portal.people.models import Project, User
 from portal.people.selectors import projects_of
 from quotas.allocations.errors import AllocationNotOpen, BalanceTooSmall
 from quotas.allocations.models import Allocation
-from quotas.allocations.services import hold_take, hold_void
+from quotas.allocations.services import holds_take, holds_void
 from scheduler.clusters.models import Cluster
 from scheduler.clusters.names import account_name
+from scheduler.jobs.chaining import PLAIN, Chaining, array_verdict, chaining_problems, ties_set, ties_write
 from scheduler.jobs.durations import slurm_time
 from scheduler.jobs.errors import JobEnded, JobRefused
 from scheduler.jobs.models import Job, Run
 from scheduler.jobs.preflight import Problem, Shape, Verdict, preflight
 from scheduler.jobs.presets import Preset, presets
-from scheduler.jobs.presets.render import Filled, head_render
+from scheduler.jobs.presets.render import Filled, head_render, restarts_of
 from scheduler.jobs.presets.stored import filled_stored
 from scheduler.jobs.script import NOTHING, Block, script_check, script_render
 from scheduler.jobs.selectors import cluster_of, facts_get
@@ -62,6 +65,7 @@ def job_draft(
     script: str,
     filled: Filled | None = None,
     partition: str = "",
+    chaining: Chaining = PLAIN,
 ) -> Draft:
     """Everything that stands in the way of a job, without writing anything.
 
@@ -69,6 +73,7 @@ def job_draft(
     """
     problems = [*_name_problems(name), *_script_problems(script)]
     cluster = cluster_of(allocation) if allocation else None
+    problems += chaining_problems(chaining, project=project, cluster=cluster, time_limit_s=time_limit_s)
     if project is None or not projects_of(person).filter(pk=project.pk).exists():
         problems.append(Problem("project", "project", _("You cannot run jobs in this project.")))
     elif allocation is None or allocation.project_id != project.pk:
@@ -85,6 +90,11 @@ def job_draft(
     shape = Shape(allocation.gpu_type, gpus_per_node, nodes, time_limit_s)
     facts = facts_get(person=person, allocation=allocation, cluster=cluster, moment=now())
     verdict = preflight(shape, facts, partition)
+    if chaining.array and not any(problem.code == "array" for problem in problems) and chaining.tasks:
+        tasks = len(chaining.tasks.tasks)
+        verdict = array_verdict(
+            verdict, tasks, gpus=shape.gpus, time_limit_s=time_limit_s, overshoot_s=cluster.overshoot_s
+        )
     head, unfit = head_render(filled, shape=shape, project=project.slug) if filled else (NOTHING, [])
     rendered = ""
     if not problems:
@@ -106,6 +116,7 @@ def job_submit(
     preset: str = "",
     filled: Filled | None = None,
     partition: str = "",
+    chaining: Chaining = PLAIN,
     form_key: UUID | None = None,
 ) -> Job:
     """Takes a job: row, hold and the order to submit it, in one transaction. The cluster's worker does the rest.
@@ -132,9 +143,9 @@ def job_submit(
         gpus_per_node=gpus_per_node,
         time_limit_s=time_limit_s,
     )
-    job.form_key = _content_key(form_key, job) if form_key else None
+    job.form_key = _content_key(form_key, job, chaining) if form_key else None
     try:
-        return _job_take(job, person, filled, partition)
+        return _job_take(job, person, filled, partition, chaining)
     except JobRefused:
         # Sent twice, and the first one took the balance that this one misses: it is that job.
         same = _job_same(job)
@@ -154,7 +165,7 @@ def _job_same(job: Job) -> Job | None:
     return Job.objects.filter(person=job.person, form_key=job.form_key).first() if job.form_key else None
 
 
-def _job_take(job: Job, person: User, filled: Filled | None, partition: str) -> Job:
+def _job_take(job: Job, person: User, filled: Filled | None, partition: str, chaining: Chaining) -> Job:
     draft = job_draft(
         person=person,
         project=job.project,
@@ -166,13 +177,16 @@ def _job_take(job: Job, person: User, filled: Filled | None, partition: str) -> 
         script=job.script,
         filled=filled,
         partition=partition,
+        chaining=chaining,
     )
     if draft.problems or draft.verdict is None or draft.cluster is None:
         raise JobRefused(draft.problems)
     job.cluster, job.partition, job.script = draft.cluster, draft.verdict.partition, draft.rendered
+    ties_set(job, chaining)
+    job.restarts_most = max(job.restarts_most, restarts_of(filled))
     try:
         with transaction.atomic():
-            _job_write(job, person, hold_gpu_seconds=draft.verdict.hold_gpu_seconds)
+            _job_write(job, person, chaining, hold_gpu_seconds=draft.verdict.hold_gpu_seconds)
     except IntegrityError as error:
         same = _job_same(job)  # the unique form_key made us wait until the other's transaction was committed
         if same is None:
@@ -201,7 +215,7 @@ def job_cancel(*, job_id: UUID, person: User) -> Job:
         job.cancel_requested_at, job.cancel_requested_by, job.updated_at = moment, person, moment
         if job.state == Job.State.QUEUED:
             job.state, job.reason = Job.State.CANCELLED, ""
-            holds_void(job, reason=f"job {job.pk} cancelled before it was submitted", actor=person)
+            runs_void(job.runs.all(), reason=f"job {job.pk} cancelled before it was submitted", actor=person)
         job.save(
             update_fields=["state", "reason", "cancel_requested_at", "cancel_requested_by", "updated_at"],
         )
@@ -231,44 +245,52 @@ def submit_order(job: Job, *, due_at: datetime | None = None) -> None:
     )
 
 
-def holds_void(job: Job, *, reason: str, actor: User | str, state: str = Job.State.CANCELLED) -> None:
+def runs_void(runs: QuerySet[Run], *, reason: str, actor: User | str, state: str = Job.State.CANCELLED) -> None:
     """Gives back the holds of runs that will never happen, in the caller's transaction."""
     moment = now()
-    holds = Run.objects.filter(job=job, hold__isnull=False, hold_resolved=False).values_list("hold", flat=True)
-    for hold in filter(None, holds):
-        hold_void(hold_id=hold, event_at=moment, reason=reason, actor=actor)
-    Run.objects.filter(job=job, ended_at__isnull=True).update(hold_resolved=True, state=state, ended_at=moment)
+    holds = runs.filter(hold__isnull=False, hold_resolved=False).values_list("hold", flat=True)
+    holds_void(hold_ids=set(filter(None, holds)), event_at=moment, reason=reason, actor=actor)
+    runs.filter(ended_at__isnull=True).update(hold_resolved=True, state=state, ended_at=moment)
 
 
-def _job_write(job: Job, person: User, *, hold_gpu_seconds: int) -> None:
+def _job_write(job: Job, person: User, chaining: Chaining, *, hold_gpu_seconds: int) -> None:
+    """`hold_gpu_seconds` of the whole job: of an array's tasks, each has its own run and its own part."""
     moment = now()
     job.created_at = job.updated_at = moment
     job.save(force_insert=True)
-    hold = uuid4()
-    Run.objects.create(
-        job=job,
-        cluster=job.cluster,
-        gpus=job.gpus,
-        hold=hold,
-        held_gpu_seconds=hold_gpu_seconds,
-        created_at=moment,
+    ties_write(job, chaining)
+    tasks: Sequence[int | None] = chaining.tasks.tasks if chaining.tasks else [None]
+    holds = {uuid4(): task for task in tasks}
+    each_gpu_seconds = hold_gpu_seconds // len(holds)
+    Run.objects.bulk_create(
+        Run(
+            job=job,
+            cluster=job.cluster,
+            array_task=task,
+            gpus=job.gpus,
+            hold=hold,
+            held_gpu_seconds=each_gpu_seconds,
+            created_at=moment,
+        )
+        for hold, task in holds.items()
     )
     submit_order(job)
     # Last, because it locks the allocation's balance: others wait for that only until the commit that follows.
-    hold_take(
+    holds_take(
         allocation_id=job.allocation_id,
-        hold_id=hold,
-        amount_gpu_seconds=hold_gpu_seconds,
+        amounts_gpu_seconds=dict.fromkeys(holds, each_gpu_seconds),
         event_at=moment,
         reason=f"job {job.pk}",
         actor=person,
     )
 
 
-def _content_key(form_key: UUID, job: Job) -> UUID:
+def _content_key(form_key: UUID, job: Job, chaining: Chaining) -> UUID:
     """The form's key and what was in it: the same form sent twice is one job, an edited one is another."""
     content = [job.allocation_id, job.name, job.nodes, job.gpus_per_node, job.time_limit_s, job.preset, job.script]
     content.append(job.filled)
+    if chaining != PLAIN:
+        content.append(repr(chaining))
     return uuid5(form_key, json.dumps(content, sort_keys=True))
 
 

@@ -30,3 +30,8 @@ def portal_reason(code: str, /, **figures: object) -> str:
 def slurm_reason(code: str, message: str) -> str:
     """Slurm's own words for a refusal: "portal:refused code=CODE" and below it what sbatch printed."""
     return f"{portal_reason('refused', code=code)}\n{message.strip()[:2000]}"
+
+
+# squeue's reasons for a job that somebody put on hold.
+HELD_BY_OWNER = "JobHeldUser"
+HELD_REASONS = (HELD_BY_OWNER, "JobHeldAdmin")

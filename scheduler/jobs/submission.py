@@ -28,9 +28,10 @@ from scheduler.clusters.adapters.protocol import (
 )
 from scheduler.clusters.names import account_name
 from scheduler.jobs import faults
+from scheduler.jobs.dependencies import parents_await
 from scheduler.jobs.lookup import ACCOUNT_LATE_S, ATTEMPT_STARTS_WITHIN_S, TRIED_FOR_S, Wanted
 from scheduler.jobs.models import Job, Run
-from scheduler.jobs.services import SUBMIT_TOPIC, cancel_order, holds_void, submit_order
+from scheduler.jobs.services import SUBMIT_TOPIC, cancel_order, runs_void, submit_order
 from scheduler.jobs.states import OF_QUEUE, portal_reason, slurm_reason
 
 logger = logging.getLogger(__name__)
@@ -58,7 +59,11 @@ def attempt(*, job_id: UUID, number: int, adapter: ClusterAdapter) -> None:
     """Tries to submit a job, for the `number`-th time. Delivered twice, the second does nothing.
 
     What the same researcher has waiting besides is taken along: one sudo and one look at the queue for all of them.
+    Raises Later where a job that it depends on is not in Slurm yet.
     """
+    after = parents_await(job_id=job_id, adapter=adapter)
+    if after is None:
+        return
     moment = now()
     jobs = _begin(job_id, number, moment)
     if not jobs:
@@ -68,7 +73,7 @@ def attempt(*, job_id: UUID, number: int, adapter: ClusterAdapter) -> None:
         logger.warning("jobs %s: interrupted before sbatch; they are looked for", [str(job.pk) for job in jobs])
         return
     claims: dict[int, Job] = {}
-    for job, outcome in zip(jobs, _submit(jobs, adapter), strict=True):
+    for job, outcome in zip(jobs, _submit(jobs, adapter, after), strict=True):
         if isinstance(outcome, int):
             claims[outcome] = job
         elif isinstance(outcome, SubmissionRefused):
@@ -117,8 +122,8 @@ def _others_begin(job: Job, moment: datetime) -> list[Job]:
     if not orders:
         return []
     with transaction.atomic():
-        waiting = Job.objects.select_for_update(no_key=True, skip_locked=True).filter(
-            pk__in=orders, state=Job.State.QUEUED, unix_account=job.unix_account
+        waiting = Job.objects.select_for_update(no_key=True, skip_locked=True, of=("self",)).filter(
+            pk__in=orders, state=Job.State.QUEUED, unix_account=job.unix_account, dependencies=None
         )
         attempts = dict(waiting.values_list("pk", "attempts")[:TAKEN_ALONG])
         taken = [pk for pk, made in attempts.items() if orders[pk][1] == made + 1]
@@ -134,11 +139,13 @@ def _with_all() -> QuerySet[Job]:
     return Job.objects.select_related("allocation__project", "cluster")
 
 
-def _submit(jobs: list[Job], adapter: ClusterAdapter) -> Sequence[int | Exception]:
+def _submit(jobs: list[Job], adapter: ClusterAdapter, after: str) -> Sequence[int | Exception]:
+    """`after` is what the first of them waits for in Slurm; the others wait for nothing."""
+    requests = [_request(jobs[0], after), *(_request(job) for job in jobs[1:])]
     try:
-        if len(jobs) > 1:
-            return adapter.submit_many([_request(job) for job in jobs])
-        return [adapter.submit(_request(jobs[0]))]
+        if len(requests) > 1:
+            return adapter.submit_many(requests)
+        return [adapter.submit(requests[0])]
     except (SubmissionRefused, SubmissionUnknown) as outcome:
         return [outcome]
     except Exception as error:
@@ -170,14 +177,17 @@ def jobs_bind(found: Mapping[UUID, QueueJob | AccountingRecord]) -> set[UUID]:
         # The rows are ours until the commit: a cancellation asked for before is seen here, a later one sees the number.
         waiting = Job.objects.select_for_update(no_key=True, of=("self",)).select_related("cluster").defer("script")
         jobs = list(waiting.filter(pk__in=found, state__in=IN_DOUBT, slurm_job_id__isnull=True))
-        runs = list(Run.objects.filter(job__in=jobs, job_id_raw__isnull=True, ended_at__isnull=True))
+        # An array's tasks get their numbers when they start: settlement binds each by what Slurm shows of it.
+        unbound = Run.objects.filter(job__in=jobs, job_id_raw=None, array_task=None, ended_at=None)
+        runs = list(unbound)
         for job in jobs:
             line = found[job.pk]
+            job.slurm_job_id = number_of(line)
             if isinstance(line, QueueJob):
-                job.slurm_job_id, job.reason = line.job_id, reason_shown(line)
+                job.reason = reason_shown(line)
                 job.state = OF_QUEUE.get(line.state, Job.State.PENDING)
             else:
-                job.slurm_job_id, job.reason, job.state = line.job_id_raw, "", Job.State.UNKNOWN
+                job.reason, job.state = "", Job.State.UNKNOWN
             job.slurm_submit_at = line.submit_at
             job.bound_at = job.updated_at = moment
             job.denied_since = job.looked_at = None
@@ -191,6 +201,14 @@ def jobs_bind(found: Mapping[UUID, QueueJob | AccountingRecord]) -> set[UUID]:
         Run.objects.bulk_update(runs, ["job_id_raw", "submit_at", "state"])
         faults.reach("before_commit")
     return set(bound)
+
+
+def number_of(line: QueueJob | AccountingRecord) -> int:
+    """The number that sbatch printed: of an array its own, not the task's."""
+    if isinstance(line, QueueJob):
+        return line.array_job_id or line.job_id
+    array, underscore, _task = line.job_id.partition("_")
+    return int(array) if underscore and array.isdecimal() else line.job_id_raw
 
 
 def reason_shown(line: QueueJob) -> str:
@@ -255,10 +273,10 @@ def _end(job: Job, state: str, reason: str) -> None:
         state=state, reason=reason, denied_since=None, looked_at=None, updated_at=now(), **never_there
     )
     actor = f"worker:cluster.{job.cluster.name}"
-    holds_void(job, reason=f"job {job.pk}: {state}", actor=actor, state=state)
+    runs_void(job.runs.all(), reason=f"job {job.pk}: {state}", actor=actor, state=state)
 
 
-def _request(job: Job) -> SubmitRequest:
+def _request(job: Job, after: str = "") -> SubmitRequest:
     return SubmitRequest(
         key=job.pk,
         unix_account=job.unix_account,
@@ -271,13 +289,16 @@ def _request(job: Job) -> SubmitRequest:
         gpu_type=job.gpu_type,
         gpus_per_node=job.gpus_per_node,
         time_limit_s=job.time_limit_s,
+        array=job.array,
+        dependency=after,
+        checkpoint_lead_s=job.checkpoint_lead_s,
     )
 
 
 def _claims_check(claims: dict[int, Job], adapter: ClusterAdapter) -> None:
     """sbatch's numbers are claims: it ran under the researcher's uid. A job is what squeue shows to the worker."""
     try:
-        lines = {line.job_id: line for line in adapter.queue(job_ids=list(claims))}
+        lines = {number_of(line): line for line in adapter.queue(job_ids=list(claims))}
     except ClusterError as error:
         for claimed, job in claims.items():
             _unknown(job, portal_reason("unconfirmed", claimed=claimed), detail=str(error))

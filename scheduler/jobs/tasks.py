@@ -7,7 +7,7 @@ from celery import shared_task
 from portal.outbox.models import Message
 from portal.outbox.registry import handler
 from scheduler.clusters.adapters import adapter_for
-from scheduler.jobs import output, submission
+from scheduler.jobs import orders, output, submission
 from scheduler.jobs.models import Job
 
 
@@ -26,6 +26,15 @@ def jobs_cancel(message: Message) -> None:
     job = Job.objects.select_related("cluster").defer("script").get(pk=message.payload["job"])
     if job.is_open and job.slurm_job_id is not None:
         submission.cancel(job, adapter=adapter_for(job.cluster.name))
+
+
+@handler("jobs.order")
+def jobs_order(message: Message) -> None:
+    """Raises ClusterError where Slurm does not answer: the relay comes again."""
+    orders.carry_out(
+        order_id=UUID(message.payload["order"]),
+        adapter=adapter_for(message.queue.removeprefix("cluster.")),
+    )
 
 
 @shared_task

@@ -1,6 +1,21 @@
-from django.urls import path
+from django.urls import path, register_converter
 
-from scheduler.jobs import views, views_form, views_output
+from scheduler.jobs import views, views_form, views_output, views_verbs
+
+
+class VerbConverter:
+    """What is asked of a whole job, in an address."""
+
+    regex = "hold|release|requeue"
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+register_converter(VerbConverter, "verb")
 
 app_name = "jobs"
 urlpatterns = [
@@ -18,4 +33,8 @@ urlpatterns = [
     path("<uuid:pk>/files/get/", views_output.job_file, name="file"),
     path("<uuid:pk>/usage/", views_output.job_usage, name="usage"),
     path("<uuid:pk>/cancel/", views.job_cancel, name="cancel"),
+    path("<uuid:pk>/<verb:verb>/", views_verbs.job_order, name="order"),
+    path("<uuid:pk>/extend/", views_verbs.job_extend, name="extend"),
+    path("<uuid:pk>/tasks/", views_verbs.job_tasks, name="tasks"),
+    path("<uuid:pk>/tasks/<int:task>/cancel/", views_verbs.task_cancel, name="task_cancel"),
 ]

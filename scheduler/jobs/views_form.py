@@ -13,6 +13,8 @@ from portal.web.requests import PersonRequest
 from quotas.programmes.selectors import worth_today_vnd
 from scheduler.jobs import selectors, services
 from scheduler.jobs.beginnings import changed, initial_of
+from scheduler.jobs.chaining import PLAIN, Chaining
+from scheduler.jobs.chaining_form import ChainingForm
 from scheduler.jobs.errors import JobRefused
 from scheduler.jobs.forms import FIELD_OF, PROBE, JobForm
 from scheduler.jobs.models import Job
@@ -30,15 +32,16 @@ def job_new(request: PersonRequest) -> HttpResponse:
         return _form_begun(request, _initial(request), is_begun=bool(request.GET))
     if "fix" in request.POST:
         return _form_begun(request, _changed(request), is_begun=True)
-    form = JobForm(request.POST, person=request.user)
-    if form.is_valid():
+    form, ties = JobForm(request.POST, person=request.user), ChainingForm(request.POST, person=request.user)
+    if form.is_valid() & ties.is_valid():
         try:
-            job = services.job_submit(person=request.user, **form.submission())
+            job = services.job_submit(person=request.user, chaining=ties.chaining(), **form.submission())
         except JobRefused as refused:
             form.refuse(refused)
+            ties.refuse(refused)
         else:
             return redirect("jobs:job", job.pk)
-    if any(form.is_hidden_when_simple(name) for name in form.errors):
+    if ties.errors or any(form.is_hidden_when_simple(name) for name in form.errors):
         form.put("mode", "advanced")
     preview = _preview(request, form)
     if preview["rendered"]:
@@ -101,8 +104,11 @@ def _form_page(
 ) -> HttpResponse:
     choices = selectors.submission_choices(request.user) if choices is None else choices
     form.offer(choices, selectors.partitions_offered(choices))
+    ties = ChainingForm(request.POST if request.method == "POST" else None, person=request.user)
+    ties.offer()
     context = preview | {
         "form": form,
+        "chaining": ties,
         "presets": presets().values(),
         "is_begun": is_begun,
         "has_allocation": any(choice.allocations for choice in choices),
@@ -112,8 +118,14 @@ def _form_page(
 
 def _preview(request: PersonRequest, form: JobForm) -> dict[str, Any]:
     """What is worked out of the form as far as it can be read."""
-    draft = _draft(request, form)
+    ties = ChainingForm(request.POST if request.method == "POST" else {}, person=request.user)
+    draft = _draft(request, form, ties.chaining() if ties.is_valid() else PLAIN)
     said, missing = _errors(form)
+    said += [
+        Problem("form", name, f"{ties.fields[name].label}: {error}")
+        for name, errors in ties.errors.items()
+        for error in errors
+    ]
     for problem in draft.problems if draft else ():
         if FIELD_OF.get(problem.field, problem.field) in form.errors:
             continue
@@ -155,7 +167,7 @@ def _showing(form: JobForm, problem: Problem) -> list[Fix]:
     return [Fix("mode", "advanced", _("Show this field"))]
 
 
-def _draft(request: PersonRequest, form: JobForm) -> services.Draft | None:
+def _draft(request: PersonRequest, form: JobForm, chaining: Chaining) -> services.Draft | None:
     """The form as far as it can be read; what cannot be is 0 or empty here, and said by the form."""
     data = form.cleaned_data
     if "allocation" not in data:
@@ -173,4 +185,5 @@ def _draft(request: PersonRequest, form: JobForm) -> services.Draft | None:
         script=script,
         filled=form.filled(),
         partition=data.get("partition", ""),
+        chaining=chaining,
     )

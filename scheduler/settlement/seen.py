@@ -19,7 +19,10 @@ _ARRAY = re.compile(r"(\d+)_(\d+|\[.*\])")
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """One run of one task. `array_job_id` is the array's own number, for an array only; `gpus` counts all types."""
+    """One run of one task, or the tasks of an array that wait (`array_rest`, as Slurm writes them).
+
+    `array_job_id` is the array's own number, for an array only; `gpus` counts all types.
+    """
 
     job_id: int
     array_job_id: int | None
@@ -39,6 +42,7 @@ class Seen:
     time_limit_s: int | None
     started_at: datetime | None
     ended_at: datetime | None
+    array_rest: str = ""
 
     @property
     def key(self) -> Key:
@@ -121,6 +125,7 @@ def of_queue(job: QueueJob, ours: Ours) -> Seen:
         time_limit_s=job.time_limit_s,
         started_at=None if job.state == "PENDING" else job.start_at,
         ended_at=None,
+        array_rest="" if job.array_tasks.isdigit() else job.array_tasks,
     )
 
 
@@ -146,6 +151,7 @@ def of_record(record: AccountingRecord, ours: Ours) -> Seen:
         time_limit_s=None,
         started_at=record.start_at,
         ended_at=record.end_at if record.is_final else None,
+        array_rest=record.job_id if array and not array[2].isdigit() else "",
     )
 
 

@@ -10,7 +10,7 @@ from quotas.allocations.services.awards import (
 from quotas.allocations.services.charges import BookedCharge, Charge, charges_book
 from quotas.allocations.services.corrections import BookedCorrection, correction_book, refund_book
 from quotas.allocations.services.endings import clawbacks_due, voucher_clawback, voucher_expire
-from quotas.allocations.services.holds import hold_take, hold_void
+from quotas.allocations.services.holds import hold_take, hold_void, holds_take, holds_void
 from quotas.allocations.services.leaving import voucher_return
 from quotas.allocations.services.states import (
     allocation_adopt,
@@ -45,6 +45,8 @@ __all__ = [
     "ended_expire",
     "hold_take",
     "hold_void",
+    "holds_take",
+    "holds_void",
     "imported_grant",
     "refund_book",
     "tranche_lose",

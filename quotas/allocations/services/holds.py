@@ -1,5 +1,6 @@
 """Holds: GPU-seconds reserved for a job before it runs."""
 
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from uuid import UUID, uuid5
 
@@ -38,25 +39,53 @@ def hold_take(
     `expires_at`: when the hold should have been resolved (a job's latest end); later, `ledger_verify` reports it.
     Raises BalanceTooSmall, AllocationNotOpen; IdempotencyConflict if the id was used for something else.
     """
+    holds_take(
+        allocation_id=allocation_id,
+        amounts_gpu_seconds={hold_id: amount_gpu_seconds},
+        event_at=event_at,
+        reason=reason,
+        actor=actor,
+        expires_at=expires_at,
+    )
+
+
+def holds_take(
+    *,
+    allocation_id: int,
+    amounts_gpu_seconds: Mapping[UUID, int],
+    event_at: datetime,
+    reason: str,
+    actor: Actor,
+    expires_at: datetime | None = None,
+) -> None:
+    """Several holds at once (an array's tasks), amounts by hold, all or none; otherwise as `hold_take`."""
     with transaction.atomic():
         allocation = allocation_lock(allocation_id)
         # A hold that was taken stays taken when the allocation closes before the caller hears of it.
-        if not is_open(allocation, event_at) and not Transfer.objects.filter(pk=hold_id).exists():
+        if not is_open(allocation, event_at) and not _all_taken(amounts_gpu_seconds):
             raise AllocationNotOpen(state=allocation.state, starts_on=allocation.starts_on, ends_on=allocation.ends_on)
-        entry = Entry.hold(
-            id=hold_id,
-            debit=allocation.account_id,
-            credit=allocation.consumed_account_id,
-            amount=amount_gpu_seconds,
-            reason=reason,
-            event_at=event_at,
-            expires_at=expires_at,
-        )
+        entries = [
+            Entry.hold(
+                id=hold_id,
+                debit=allocation.account_id,
+                credit=allocation.consumed_account_id,
+                amount=amount,
+                reason=reason,
+                event_at=event_at,
+                expires_at=expires_at,
+            ).in_batch(hold_id)
+            for hold_id, amount in amounts_gpu_seconds.items()
+        ]
         try:
-            transfers_book(entries=[entry], booked_at=now(), actor=actor_key(actor))
+            transfers_book(entries=entries, booked_at=now(), actor=actor_key(actor))
         except InsufficientBalance as error:
             free = balances([allocation.account_id])[allocation.account_id].free
-            raise BalanceTooSmall(free_gpu_seconds=free, needed_gpu_seconds=amount_gpu_seconds) from error
+            needed = sum(amounts_gpu_seconds.values())
+            raise BalanceTooSmall(free_gpu_seconds=free, needed_gpu_seconds=needed) from error
+
+
+def _all_taken(amounts_gpu_seconds: Mapping[UUID, int]) -> bool:
+    return Transfer.objects.filter(pk__in=amounts_gpu_seconds).count() == len(amounts_gpu_seconds)
 
 
 def hold_void(*, hold_id: UUID, event_at: datetime, reason: str, actor: Actor) -> bool:
@@ -64,16 +93,32 @@ def hold_void(*, hold_id: UUID, event_at: datetime, reason: str, actor: Actor) -
 
     Raises HoldUnknown.
     """
+    return bool(holds_void(hold_ids=[hold_id], event_at=event_at, reason=reason, actor=actor))
+
+
+def holds_void(*, hold_ids: Collection[UUID], event_at: datetime, reason: str, actor: Actor) -> int:
+    """Gives several holds back at once; returns how many this call did. Raises HoldUnknown: then none is given back."""
     with transaction.atomic():
-        hold = Transfer.objects.filter(pk=hold_id, kind=Transfer.Kind.HOLD).first()
+        holds = list(Transfer.objects.filter(pk__in=hold_ids, kind=Transfer.Kind.HOLD).order_by("pk"))
         rows = Allocation.objects.select_related("voucher")
-        allocation = rows.filter(account_id=hold.debit_id).first() if hold else None
-        if hold is None or allocation is None or hold.credit_id != allocation.consumed_account_id:
-            raise HoldUnknown(str(hold_id))  # a withdrawal's or a tranche's hold is not a job's
-        allocation_accounts_lock([allocation])
-        if Transfer.objects.filter(resolves_id=hold_id).exists():
-            return False
-        entry = Entry.void(id=uuid5(hold_id, "void"), resolves=hold_id, reason=reason, event_at=event_at)
-        transfers_book(entries=[entry], booked_at=now(), actor=actor_key(actor), batch=hold.batch)
-        withdrawals_follow(account_ids=[hold.debit_id], event_at=event_at, actor=actor)
-    return True
+        paying = {row.account_id: row for row in rows.filter(account_id__in={hold.debit_id for hold in holds})}
+        for hold in holds:
+            allocation = paying.get(hold.debit_id)
+            if allocation is None or hold.credit_id != allocation.consumed_account_id:
+                raise HoldUnknown(str(hold.pk))  # a withdrawal's or a tranche's hold is not a job's
+        if missing := set(hold_ids) - {hold.pk for hold in holds}:
+            raise HoldUnknown(str(missing.pop()))
+        allocation_accounts_lock(paying.values())
+        resolved = set(Transfer.objects.filter(resolves__in=hold_ids).values_list("resolves_id", flat=True))
+        given_back = [hold for hold in holds if hold.pk not in resolved]
+        entries = [
+            Entry.void(id=uuid5(hold.pk, "void"), resolves=hold.pk, reason=reason, event_at=event_at).in_batch(
+                hold.batch
+            )
+            for hold in given_back
+        ]
+        transfers_book(entries=entries, booked_at=now(), actor=actor_key(actor))
+        if given_back:
+            accounts = {hold.debit_id for hold in given_back}
+            withdrawals_follow(account_ids=accounts, event_at=event_at, actor=actor)
+    return len(given_back)

@@ -17,11 +17,14 @@ from scheduler.clusters.adapters.protocol import (
     SubmissionRefused,
     SubmissionUnknown,
     SubmitRequest,
+    Verb,
+    VerbRefused,
 )
 
 WRAPPER_TIMEOUT_S = 30  # above the 22 s after which the wrapper's own `timeout` has killed sbatch
 REFUSED_BY_WRAPPER = 64  # the wrapper's exit status before it calls sbatch
 _NOT_BEGUN = 65  # its word for one of several that it did not begin
+_TIMED_OUT = (124, 137)  # of `timeout`: after the term, after the kill
 _NOTHING = Answer(1, "", "the wrapper ended without an answer to this one")
 
 # Words of a refusal, and our code for it. slurmctld answered with a name, or was never reached: no job exists. All
@@ -79,10 +82,16 @@ class JobCommands:
         answers = _answers(whole.out)
         return [_outcome(answers.get(str(request.key), whole if not answers else _NOTHING)) for request in requests]
 
-    def cancel(self, *, job_id: int, unix_account: str) -> None:
-        answer = self._as_researcher("cancel", unix_account, {"job_id": job_id})
+    def cancel(self, *, job_id: int, unix_account: str, task: int | None = None) -> None:
+        which = {"job_id": job_id} if task is None else {"job_id": job_id, "task": task}
+        answer = self._as_researcher("control", unix_account, {"verb": "cancel", **which})
         if answer.code and "Invalid job id specified" not in answer.error and "already" not in answer.error:
             raise failure("cancel", answer)
+
+    def control(self, *, verb: Verb, job_id: int, unix_account: str) -> None:
+        answer = self._as_researcher("control", unix_account, {"verb": verb, "job_id": job_id})
+        if answer.code:
+            raise _refusal(verb, answer)
 
     def _as_researcher(self, wrapper: str, unix_account: str, body: object) -> Answer:
         try:
@@ -106,6 +115,11 @@ class JobCommands:
     def job_release(self, *, job_id: str) -> None:
         self.programs.read("scontrol", "release", job_id)
 
+    def job_time_limit_set(self, *, job_id: int, time_limit_s: int) -> None:
+        answer = self.programs.ask("scontrol", "update", f"JobId={job_id}", f"TimeLimit={time_limit_s // 60}")
+        if answer.code:
+            raise _refusal("scontrol update", answer)
+
     def _note(self, job_id: str, reason: str) -> None:
         """Why, where the owner sees it (scontrol show job). Not worth failing for: the act counts."""
         words = re.sub(r"[^\w .,:;()/-]", " ", reason)[:200]
@@ -119,9 +133,15 @@ def researcher_vector(sudo: str, unix_account: str, program: str) -> list[str]:
     return [sudo, "-n", "-u", unix_account, "--", program]
 
 
+def _refusal(program: str, answer: Answer) -> Exception:
+    """What slurmctld refused, or ClusterError where it was not heard (a timeout's status, or words of the network)."""
+    error = failure(program, answer)
+    if type(error) is not ClusterError or answer.code in _TIMED_OUT:
+        return error
+    return VerbRefused(" ".join((answer.error or answer.out).split())[:500])
+
+
 def _body(request: SubmitRequest) -> dict[str, object]:
-    if request.options:
-        raise SubmissionRefused("request", f"No such option: {', '.join(sorted(request.options))}")
     return {
         "key": str(request.key),
         "account": request.account,
@@ -133,6 +153,9 @@ def _body(request: SubmitRequest) -> dict[str, object]:
         "gpu_type": request.gpu_type,
         "gpus_per_node": request.gpus_per_node,
         "time_limit_s": request.time_limit_s,
+        "array": request.array,
+        "dependency": request.dependency,
+        "checkpoint_lead_s": request.checkpoint_lead_s,
     }
 
 

@@ -380,6 +380,7 @@ def qos_usage(text: str) -> dict[str, QosUsage]:
         name = block.split("(", 1)[0]
         raw = re.search(r"^ *UsageRaw=([\d.]+)", block, re.MULTILINE)
         minutes = re.search(r"^ *GrpTRESMins=(?:.*,)?gres/gpu=(N|\d+)\((\d+)\)", block, re.MULTILINE)
+        running = re.search(r"^ *GrpTRESRunMins=(?:.*,)?gres/gpu=(?:N|\d+)\((\d+)\)", block, re.MULTILINE)
         if not raw:
             raise ClusterError(f"slurmctld shows no usage for QOS {name}")
         found[name] = QosUsage(
@@ -387,5 +388,6 @@ def qos_usage(text: str) -> dict[str, QosUsage]:
             usage_raw_gpu_seconds=int(float(raw[1])),
             limit_minutes=None if not minutes or minutes[1] == "N" else int(minutes[1]),
             used_minutes=int(minutes[2]) if minutes else 0,
+            running_minutes=int(running[1]) if running else 0,
         )
     return found

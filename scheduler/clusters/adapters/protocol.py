@@ -5,11 +5,12 @@ here imports Django.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 from uuid import UUID
 
+Verb = Literal["hold", "release", "requeue"]
 MOST_AT_ONCE = 16  # submissions that one call takes; the wrapper refuses more
 OUTPUT_FILE_LIMIT_BYTES = 8 * 1_048_576  # of one file of a job's; the wrapper refuses larger ones
 
@@ -24,6 +25,10 @@ class ClusterUnreachable(ClusterError):
 
 class AssociationBusy(ClusterError):
     """Slurm does not remove an association while jobs of it run."""
+
+
+class VerbRefused(Exception):
+    """Slurm refused to hold, release, requeue or change a job, in its own words: nothing was done."""
 
 
 class SubmissionRefused(Exception):
@@ -255,6 +260,8 @@ class QosUsage:
     usage_raw_gpu_seconds: int
     limit_minutes: int | None
     used_minutes: int
+    # What the time limits of running jobs still reserve; with what is used, it must stay within the limit.
+    running_minutes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +277,9 @@ class SubmitRequest:
     gpu_type: str
     gpus_per_node: int
     time_limit_s: int
-    options: dict[str, str] = field(default_factory=dict)  # further closed-list options
+    array: str = ""  # "0-99%8"
+    dependency: str = ""  # "afterok:17,afterany:18"; one that can never be satisfied stays in the queue
+    checkpoint_lead_s: int = 0  # the script is told (USR1) so long before its limit, and may requeue its job
 
 
 class ClusterAdapter(Protocol):
@@ -366,12 +375,18 @@ class ClusterAdapter(Protocol):
         In their order: the job id that sbatch claimed, or what `submit` would have raised, or SubmissionNotBegun.
         """
 
-    def cancel(self, *, job_id: int, unix_account: str) -> None:
-        """As the researcher. A job that has ended, or never was, is no error."""
+    def cancel(self, *, job_id: int, unix_account: str, task: int | None = None) -> None:
+        """As the researcher; of an array one task or, without one, all. A job that has ended, or never was, is no
+        error."""
+
+    def control(self, *, verb: Verb, job_id: int, unix_account: str) -> None:
+        """As the researcher. Raises VerbRefused; what was done is seen in the queue alone."""
 
     def job_cancel_as_admin(self, *, job_id: str, reason: str, pending_only: bool = False) -> None: ...
     def job_hold(self, *, job_id: str, reason: str) -> None: ...
     def job_release(self, *, job_id: str) -> None: ...
+    def job_time_limit_set(self, *, job_id: int, time_limit_s: int) -> None:
+        """As an administrator: Slurm checks neither balance nor limits. Raises VerbRefused."""
 
     # what a job wrote, read as the researcher: what comes back is theirs and hostile
     def output_tail(self, *, key: UUID, unix_account: str, job_id: int, limit_bytes: int) -> LogTail:

@@ -115,6 +115,12 @@ def lead_seconds(preset: Preset, shape: Shape) -> int:
     return min(preset.checkpoint_lead_s, shape.time_limit_s // LEAD_PART)
 
 
+def restarts_of(filled: Filled | None) -> int:
+    """How often the script that comes of it lets its job go on after the time limit."""
+    texts = _field_texts(filled.preset, filled.fields)[0] if filled else {}
+    return int(texts.get("restarts", "0"))
+
+
 def _derived(preset: Preset, shape: Shape) -> dict[str, str]:
     """The figures that `DERIVED` names."""
     # After the signal, so that the script knows that the end is the time limit's, and with time to write.

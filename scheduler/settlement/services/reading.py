@@ -12,11 +12,15 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import chain
 
+from django.db import transaction
+from django.db.models import Max
+
 from portal.clock import now
 from scheduler.clusters.adapters.protocol import AccountingRecord, ClusterAdapter
 from scheduler.clusters.models import Cluster
 from scheduler.clusters.services import Look
 from scheduler.jobs.models import Job, Run
+from scheduler.jobs.services import runs_void
 from scheduler.settlement.charges import job_state
 from scheduler.settlement.models import Cursor, Reconciliation, Record
 from scheduler.settlement.seen import Key
@@ -45,6 +49,7 @@ def records_settle(*, cluster: Cluster, adapter: ClusterAdapter, look: Look) -> 
     found: set[Key] = set()
     done = settle(cluster=cluster, records=_noting(chain.from_iterable(readings), found), queue=look.queue)
     _gone_close(cluster, look, found)
+    _tasks_gone_end(cluster, look)
     _cursor_move(cluster, cursor, began_at, is_sweep=is_sweep, look=look)
     return done
 
@@ -76,6 +81,9 @@ def _unsettled_ids(cluster: Cluster, look: Look) -> list[int]:
     runs = Run.objects.filter(cluster=cluster, ended_at=None, job_id_raw__isnull=False, submit_at__isnull=False)
     records = Record.objects.filter(cluster=cluster, is_final=False, imported=False)
     keys = set(runs.values_list("job_id_raw", "submit_at")) | set(records.values_list("job_id_raw", "submit_at"))
+    # Tasks that never got a number of their own are found by their array's.
+    unseen = Run.objects.filter(cluster=cluster, ended_at=None, job_id_raw=None, array_task__isnull=False)
+    keys |= set(unseen.values_list("job__slurm_job_id", "job__slurm_submit_at").distinct())
     return sorted({job_id for job_id, _submit_at in keys - queued if job_id is not None})[:IDS_LIMIT]
 
 
@@ -113,3 +121,26 @@ def _gone_close(cluster: Cluster, look: Look, found: set[Key]) -> None:
         state=job_state("CANCELLED"), ended_at=look.status.answered_at, hold_resolved=True
     )
     jobs_close({run.job_id for run in ended})
+
+
+def _tasks_gone_end(cluster: Cluster, look: Look) -> None:
+    """Ends tasks that were cancelled before they had a number, by whatever hand: slurmdbd has no record of them.
+
+    They are the tasks without a number of an array that squeue no longer shows, a margin after the last of the others
+    ended. Everything that slurmdbd has of such arrays was read and settled just before.
+    """
+    if look.status.dbd_queue:
+        return
+    queued = {line.array_job_id or line.job_id for line in look.queue}
+    unseen = Run.objects.filter(cluster=cluster, job_id_raw=None, ended_at=None, array_task__isnull=False)
+    jobs = Job.objects.filter(pk__in=unseen.values("job"), slurm_job_id__isnull=False).exclude(slurm_job_id__in=queued)
+    for job in jobs.annotate(last_end=Max("runs__ended_at")):
+        if job.last_end is None or look.status.answered_at - job.last_end < GONE_AFTER:
+            continue
+        with transaction.atomic():
+            runs_void(
+                job.runs.filter(job_id_raw=None),
+                reason=f"tasks of job {job.pk} never started",
+                actor=f"worker:cluster.{cluster.name}",
+            )
+            jobs_close({job.pk})

@@ -20,6 +20,7 @@ from scheduler.jobs.models import Job, Run
 from scheduler.settlement.charges import REQUEUE_STATES, job_state
 from scheduler.settlement.models import Record
 from scheduler.settlement.seen import Key, Ours, Seen
+from scheduler.settlement.services.arrays import UnseenTasks, task_run, unseen_tasks
 
 SEARCHED_STATES = (Job.State.SUBMITTING, Job.State.UNKNOWN)
 _WORST_FIRST = (Job.State.NODE_FAIL, Job.State.FAILED, Job.State.TIMEOUT, Job.State.CANCELLED, Job.State.COMPLETED)
@@ -38,6 +39,7 @@ class _Known:
     searched: dict[UUID, Job] = field(default_factory=dict)
     requeued: dict[int, list[datetime]] = field(default_factory=dict)  # by JobIDRaw: ends of runs before a requeue
     people: dict[str, User] = field(default_factory=dict)
+    unseen: UnseenTasks = field(default_factory=dict)
     new_jobs: list[Job] = field(default_factory=list)  # written together, at the end
     new_runs: list[Run] = field(default_factory=list)
 
@@ -50,7 +52,7 @@ def runs_ensure(*, cluster: Cluster, seen: Sequence[Seen], ours: Ours) -> dict[K
             if one.key in known.runs:
                 continue
             run = _next_run(one, known, cluster) or _array_task(one, known, cluster)
-            if run is None and not _is_searched(one, known):
+            if run is None and not _is_searched(one, known) and not _is_waiting_rest(one, known):
                 run = _outside(one, known, cluster, ours)
             if run is not None:
                 known.runs[one.key] = run
@@ -76,6 +78,7 @@ def _known_read(cluster: Cluster, seen: Sequence[Seen]) -> _Known:
     for job in Job.objects.filter(cluster=cluster, slurm_job_id__in=numbers).order_by("slurm_submit_at"):
         assert job.slurm_job_id is not None
         known.jobs.setdefault(job.slurm_job_id, []).append(job)
+    known.unseen = unseen_tasks(job for jobs in known.jobs.values() for job in jobs)
     comments = {comment for one in seen if (comment := _uuid(one.comment))}
     searched = Job.objects.filter(cluster=cluster, pk__in=comments, state__in=SEARCHED_STATES, slurm_job_id=None)
     known.searched = {job.pk: job for job in searched}
@@ -121,6 +124,11 @@ def _array_task(one: Seen, known: _Known, cluster: Cluster) -> Run | None:
     for job in reversed(known.jobs.get(one.array_job_id or one.job_id, [])):
         assert job.slurm_submit_at is not None
         same = job.slurm_submit_at == one.submit_at
+        if same and job.is_array and job.unix_account == one.user:
+            task = task_run(one, job, known.unseen)
+            if task is not None:
+                return _run_bind(task, one)
+            return None if one.array_rest else _run_new(one, job, known, cluster)
         later = bool(one.array_job_id) and job.slurm_submit_at < one.submit_at and _is_requeued(one, known)
         if job.unix_account == one.user and (same or later):
             first = None if job._state.adding else Run.objects.filter(job=job, job_id_raw=None).first()
@@ -133,6 +141,12 @@ def _run_bind(run: Run, one: Seen) -> Run:
     run.job_id_raw, run.submit_at = one.job_id, one.submit_at
     run.save(update_fields=["job_id_raw", "submit_at"])
     return run
+
+
+def _is_waiting_rest(one: Seen, known: _Known) -> bool:
+    """The tasks that still wait, of an array of the portal: none of them has a number of its own yet."""
+    jobs = known.jobs.get(one.array_job_id or 0, [])
+    return bool(one.array_rest) and any(job.is_array and job.unix_account == one.user for job in jobs)
 
 
 def _is_searched(one: Seen, known: _Known) -> bool:
@@ -248,9 +262,11 @@ def jobs_close(job_ids: set[UUID], *, in_queue_again: Collection[UUID] = ()) -> 
 
     Of a task that was requeued the last run counts; `in_queue_again` are jobs whose next run was not seen yet.
     """
-    last: dict[UUID, dict[int | None, Run]] = {}
+    last: dict[UUID, dict[int, Run]] = {}
     for run in Run.objects.filter(job__in=job_ids).order_by("submit_at", "pk"):
-        last.setdefault(run.job_id, {})[run.job_id_raw] = run
+        # A task that never got a number of its own stands for itself.
+        task = run.job_id_raw if run.job_id_raw is not None else -1 - (run.array_task or 0)
+        last.setdefault(run.job_id, {})[task] = run
     shown: dict[str, list[UUID]] = {}
     for job_id, tasks in last.items():
         states = {run.state for run in tasks.values()}

@@ -16,14 +16,17 @@ from django.db.models import Q
 
 from portal.clock import now
 from quotas.allocations.models import Allocation
-from quotas.allocations.services import BookedCharge, Charge, charges_book, correction_book, hold_void
+from quotas.allocations.services import BookedCharge, Charge, charges_book, correction_book, hold_void, holds_void
 from quotas.allocations.services.proposed import refund_propose_for_failed_node
 from scheduler.clusters.adapters.protocol import AccountingRecord, QueueJob
 from scheduler.clusters.models import Cluster
+from scheduler.jobs.chains import chain_is_over
 from scheduler.jobs.models import Job, Run
-from scheduler.settlement.charges import charge_id, hold_gpu_seconds, is_requeue
+from scheduler.settlement.charges import charge_id, is_requeue
 from scheduler.settlement.models import HeldJob, Reconciliation, Record
 from scheduler.settlement.seen import Key, Ours, Seen, latest, of_queue, of_record, ours_read
+from scheduler.settlement.services.arrays import tasks_never_started
+from scheduler.settlement.services.holds import holds_lock, next_hold_gpu_seconds
 from scheduler.settlement.services.runs import allocation_move, jobs_close, run_open, runs_end, runs_ensure
 
 logger = logging.getLogger(__name__)
@@ -130,6 +133,7 @@ def _chunk_settle(
                 work.run = runs.get(work.seen.key)
                 _allocation_of_run(work, ours)
             works = [work for work in works if not _is_left_to_jobs(work)]
+            holds_lock(work.run for work in works if work.run is not None and work.record.is_final)
             _book(cluster, works, waiting, done)
             _save(works)
             _runs_finish(works)
@@ -242,8 +246,9 @@ def _book(cluster: Cluster, works: list[_Work], waiting: dict[int, Seen], done: 
             charges[record.charge] = (work, _charge(cluster, work, hold))
             continue
         elif hold is not None:
-            done.voided += hold_void(
-                hold_id=hold, event_at=_event_at(record), reason=_reason(cluster, record), actor=_actor(cluster)
+            holds = [hold, *tasks_never_started(work.run, work.seen, record)]
+            done.voided += holds_void(
+                hold_ids=holds, event_at=_event_at(record), reason=_reason(cluster, record), actor=_actor(cluster)
             )
         _next_apply(work, taken=False, done=done)
     booked = (
@@ -365,15 +370,10 @@ def _next_prepare(work: _Work, waiting: dict[int, Seen], cluster: Cluster) -> No
     work.next_run = Run.objects.filter(later, job=run.job, job_id_raw=record.job_id_raw).exclude(pk=run.pk).first()
     if work.next_run is not None and (work.next_run.hold or work.next_run.ended_at):
         return
+    if run.job.restarts_most and chain_is_over(run.job, run.job.runs.count() - (work.next_run is not None)):
+        return  # it is seen to where jobs without a hold are
     if run.job.cancel_requested_at is None:
-        work.next_hold = (uuid4(), _next_amount(run.job, queued if again else None, cluster))
-
-
-def _next_amount(job: Job, queued: Seen | None, cluster: Cluster) -> int:
-    gpus, time_limit_s = job.gpus, job.time_limit_s
-    if queued is not None:
-        gpus, time_limit_s = queued.gpus, queued.time_limit_s or time_limit_s
-    return hold_gpu_seconds(gpus=gpus, time_limit_s=time_limit_s, overshoot_s=cluster.overshoot_s)
+        work.next_hold = (uuid4(), next_hold_gpu_seconds(run.job, queued if again else None, cluster))
 
 
 def _next_apply(work: _Work, *, taken: bool, done: Settled) -> None:

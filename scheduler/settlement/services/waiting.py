@@ -16,7 +16,9 @@ from quotas.allocations.errors import AllocationNotOpen, BalanceTooSmall
 from quotas.allocations.services import hold_take
 from scheduler.clusters.adapters.protocol import ClusterAdapter, ClusterError, QueueJob
 from scheduler.clusters.models import Cluster
+from scheduler.jobs.chains import chain_end, chain_is_over
 from scheduler.jobs.models import Job, Run
+from scheduler.jobs.states import HELD_REASONS
 from scheduler.settlement.charges import hold_gpu_seconds
 from scheduler.settlement.models import HeldJob
 from scheduler.settlement.seen import Key
@@ -64,12 +66,19 @@ def _without_hold_mark(cluster: Cluster, lines: dict[Key, QueueJob]) -> None:
 
 
 def _follow(cluster: Cluster, adapter: ClusterAdapter, held: HeldJob, run: Run, line: QueueJob) -> None:
+    if chain_is_over(held.job, held.job.runs.filter(ended_at__isnull=False).count()):
+        chain_end(held.job, adapter, code="chain_done")
+        held.delete()
+        return
     covered = (run.hold is not None and not run.hold_resolved) or _hold(cluster, held.job, run, line)
     if covered:
         if line.reason == HELD_BY_ADMIN:
             adapter.job_release(job_id=str(line.job_id))
         held.delete()
-    elif line.reason != HELD_BY_ADMIN:
+    elif held.job.restarts_most and held.why == HeldJob.Why.REQUEUED:
+        chain_end(held.job, adapter, code="chain_balance")
+        held.delete()
+    elif line.reason not in HELD_REASONS:  # what its owner holds does not start either, and is looked at again later
         adapter.job_hold(job_id=str(line.job_id), reason="waits for GPU-hours: the balance does not reach for it now")
 
 

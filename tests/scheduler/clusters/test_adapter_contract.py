@@ -200,7 +200,7 @@ def test_a_dead_slurmctld_is_unreachable_and_a_refusal_by_name(ground: Ground) -
         conf = place / "slurm.conf"
         conf.write_text("\n".join("SlurmctldPort=1" if x.startswith("SlurmctldPort=") else x for x in lines))
         conf.chmod(0o644)
-        for name in ("submit", "cancel"):
+        for name in ("submit", "control"):
             shutil.copy(Path(ground.slurm.how["wrappers_dir"]) / name, place / name)
         settings = place / "wrappers.json"
         settings.write_text(json.dumps({"slurm_conf": str(conf), "bin_dir": "/usr/bin"}))

@@ -10,6 +10,7 @@ from scheduler.clusters.adapters.protocol import (
     AssociationBusy,
     ClusterError,
     SubmissionRefused,
+    VerbRefused,
 )
 from tests.scheduler.clusters.conftest import Ground
 from tests.scheduler.clusters.watching import SLEEPER, final, queued, running
@@ -79,7 +80,7 @@ def test_two_nodes_are_two_nodes(ground: Ground) -> None:
         ({"unix_account": "nobody-here"}, "invalid_user"),
         ({"unix_account": "#0"}, "user"),
         ({"unix_account": "-u"}, "user"),
-        ({"options": {"array": "1-9"}}, "request"),
+        ({"array": "1-9 --uid=0"}, "request"),
     ],
     ids=str,
 )
@@ -266,3 +267,29 @@ def test_what_a_job_wrote_and_used_is_read_back(ground: Ground) -> None:
     assert 0 < used.cpu_s < used.cpus * (used.elapsed_s + 1)
     assert used.memory_bytes is not None
     assert used.memory_bytes > 10 * 2**30
+
+
+def test_a_researcher_holds_releases_and_requeues_own_jobs(ground: Ground) -> None:
+    job_id = ground.adapter.submit(ground.request(script="#!/bin/bash\n#SBATCH --begin=now+1hour\nsleep 60\n"))
+    with pytest.raises(VerbRefused):
+        ground.adapter.control(verb="hold", job_id=job_id, unix_account=ground.bob)
+    ground.adapter.control(verb="hold", job_id=job_id, unix_account=ground.alice)
+    assert queued(ground, job_id).reason == "JobHeldUser"
+    ground.adapter.control(verb="release", job_id=job_id, unix_account=ground.alice)
+    assert queued(ground, job_id).reason != "JobHeldUser"
+    with pytest.raises(VerbRefused):  # it does not run
+        ground.adapter.control(verb="requeue", job_id=job_id, unix_account=ground.alice)
+    ground.adapter.cancel(job_id=job_id, unix_account=ground.alice)
+
+
+def test_the_worker_extends_a_running_job_and_sees_what_it_reserves(ground: Ground) -> None:
+    job_id = ground.adapter.submit(ground.request(script=SLEEPER, time_limit_s=600))
+    before = wait_for("the job", lambda: [j for j in ground.adapter.queue(job_ids=[job_id]) if j.state == "RUNNING"])
+    reserved = ground.adapter.qos_usage([ground.h100])[ground.h100].running_minutes
+    ground.adapter.job_time_limit_set(job_id=job_id, time_limit_s=1_200)
+    assert queued(ground, job_id).time_limit_s == 1_200
+    gpus = sum(before[0].gpus.values())
+    assert ground.adapter.qos_usage([ground.h100])[ground.h100].running_minutes == reserved + 10 * gpus
+    ground.adapter.cancel(job_id=job_id, unix_account=ground.alice)
+    with pytest.raises(VerbRefused):
+        ground.adapter.job_time_limit_set(job_id=60_000_000, time_limit_s=600)

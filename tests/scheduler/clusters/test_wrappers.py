@@ -41,9 +41,9 @@ def place() -> Iterator[Path]:
     """A directory like the installed one, that everybody can read and only root can write."""
     place = Path(tempfile.mkdtemp(prefix="wrappers-"))
     place.chmod(0o755)
-    for name in ("submit", "cancel", "output"):
+    for name in ("submit", "control", "output"):
         shutil.copy(WRAPPERS / name, place / name)
-    for name in ("sbatch", "scancel"):
+    for name in ("sbatch", "scancel", "scontrol"):
         program = place / name
         program.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\necho ---\nenv\necho ---\numask; pwd\necho ---\ncat\n')
         program.chmod(0o755)
@@ -71,7 +71,7 @@ def run(program: Path, request: object, *arguments: str, uid: int = NOBODY) -> s
 
 def refusal(answer: subprocess.CompletedProcess[str]) -> str:
     assert (answer.returncode, answer.stdout) == (64, "")
-    assert answer.stderr.startswith(("saola-submit: ", "saola-cancel: ", "saola-output: "))
+    assert answer.stderr.startswith(("saola-submit: ", "saola-control: ", "saola-output: "))
     return answer.stderr.split(": ")[1]
 
 
@@ -213,14 +213,14 @@ def test_a_script_may_carry_harmless_options(place: Path, researcher: pwd.struct
 
 def test_it_takes_no_arguments(place: Path) -> None:
     assert refusal(run(place / "submit", REQUEST, "--wrap=id")) == "request"
-    assert refusal(run(place / "cancel", {"job_id": 1}, "--user=root")) == "request"
+    assert refusal(run(place / "control", {"verb": "cancel", "job_id": 1}, "--user=root")) == "request"
     assert refusal(run(place / "output", LIST, "/etc/passwd")) == "request"
 
 
 @pytest.mark.parametrize("uid", [0, 999])
 def test_root_and_system_users_are_refused(place: Path, uid: int) -> None:
     assert refusal(run(place / "submit", REQUEST, uid=uid)) == "user"
-    assert refusal(run(place / "cancel", {"job_id": 1}, uid=uid)) == "user"
+    assert refusal(run(place / "control", {"verb": "cancel", "job_id": 1}, uid=uid)) == "user"
     assert refusal(run(place / "output", LIST, uid=uid)) == "user"
 
 
@@ -228,7 +228,7 @@ def test_root_and_system_users_are_refused(place: Path, uid: int) -> None:
 def test_settings_that_others_can_write_are_not_believed(place: Path, mode: int) -> None:
     (place / "wrappers.json").chmod(mode)
     assert refusal(run(place / "submit", REQUEST)) == "settings"
-    assert refusal(run(place / "cancel", {"job_id": 1})) == "settings"
+    assert refusal(run(place / "control", {"verb": "cancel", "job_id": 1})) == "settings"
 
 
 def test_settings_of_another_owner_are_not_believed(place: Path) -> None:
@@ -236,26 +236,87 @@ def test_settings_of_another_owner_are_not_believed(place: Path) -> None:
     assert refusal(run(place / "submit", REQUEST)) == "settings"
 
 
-def test_cancel_gives_scancel_the_id_and_nothing_else(place: Path) -> None:
-    answer = run(place / "cancel", {"job_id": 17})
-    assert answer.stdout.split("---\n")[0].splitlines() == ["17"]
+@pytest.mark.parametrize(
+    ("request_", "vector"),
+    [
+        ({"verb": "cancel", "job_id": 17}, ["17"]),
+        ({"verb": "cancel", "job_id": 17, "task": 0}, ["17_0"]),
+        ({"verb": "hold", "job_id": 17}, ["hold", "17"]),
+        ({"verb": "release", "job_id": 17}, ["release", "17"]),
+        ({"verb": "requeue", "job_id": 17, "task": 3}, ["requeue", "17_3"]),
+    ],
+)
+def test_control_gives_slurm_the_verb_and_the_id_and_nothing_else(
+    place: Path, request_: object, vector: list[str]
+) -> None:
+    answer = run(place / "control", request_)
+    assert answer.stdout.split("---\n")[0].splitlines() == vector
+    names = {line.partition("=")[0] for line in answer.stdout.split("---\n")[1].splitlines()} - {"_", "PWD"}
+    assert names == {"PATH", "LANG", "TZ", "SLURM_CONF"}
 
 
 @pytest.mark.parametrize(
     "request_",
     [
-        {"job_id": "17"},
-        {"job_id": 0},
-        {"job_id": -1},
-        {"job_id": 2**40},
+        {"verb": "cancel", "job_id": "17"},
+        {"verb": "cancel", "job_id": 0},
+        {"verb": "cancel", "job_id": -1},
+        {"verb": "cancel", "job_id": 2**40},
+        {"verb": "cancel", "job_id": True},
+        {"verb": "cancel", "job_id": 1, "user": "x"},
+        {"verb": "cancel", "job_id": 1, "task": -1},
+        {"verb": "cancel", "job_id": 1, "task": "2"},
+        {"verb": "cancel", "job_id": 1, "task": None},
+        {"verb": "update", "job_id": 1},
+        {"verb": "hold;id", "job_id": 1},
+        {"verb": ["hold"], "job_id": 1},
+        {"verb": "hold"},
+        {"job_id": 1},
         {},
         [],
-        {"job_id": True},
-        {"job_id": 1, "user": "x"},
     ],
 )
-def test_cancel_refuses_what_is_no_job_id(place: Path, request_: object) -> None:
-    assert refusal(run(place / "cancel", request_)) == "request"
+def test_control_refuses_what_is_no_verb_and_job_id(place: Path, request_: object) -> None:
+    assert refusal(run(place / "control", request_)) == "request"
+
+
+def test_arrays_dependencies_and_checkpoints_are_options_of_their_own(place: Path) -> None:
+    wanted = {"array": "0-9%2", "dependency": "afterok:17,afterany:18", "checkpoint_lead_s": 300}
+    answer = run(place / "submit", REQUEST | wanted)
+    arguments = answer.stdout.split("---\n")[0].splitlines()
+    assert arguments[-6:] == [
+        "--array=0-9%2",
+        "--dependency=afterok:17,afterany:18",
+        "--kill-on-invalid-dep=no",
+        "--signal=B:USR1@300",
+        "--requeue",
+        "--open-mode=append",
+    ]
+    plain = run(place / "submit", REQUEST | {"array": "", "dependency": "", "checkpoint_lead_s": 0})
+    assert plain.stdout == run(place / "submit", REQUEST).stdout
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"array": "0-9 --uid=0"},
+        {"array": "x"},
+        {"array": "1-2-3"},
+        {"array": "%4"},
+        {"array": "0-9%0"},
+        {"array": 7},
+        {"dependency": "afterok:x"},
+        {"dependency": "singleton"},
+        {"dependency": "afterok:1\n"},
+        {"dependency": "afterok:1?afterok:2"},
+        {"checkpoint_lead_s": -1},
+        {"checkpoint_lead_s": 65_536},
+        {"checkpoint_lead_s": "60"},
+    ],
+    ids=str,
+)
+def test_it_refuses_what_is_no_array_dependency_or_checkpoint(place: Path, changed: dict[str, object]) -> None:
+    assert refusal(run(place / "submit", {**REQUEST, **changed})) == "request"
 
 
 @pytest.mark.parametrize(

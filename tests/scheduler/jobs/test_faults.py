@@ -6,8 +6,6 @@ The worker that dies is a process of its own, at a point that SAOLA_FAULT_POINT 
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,7 +14,7 @@ from threading import Event, Thread
 
 import pytest
 from django.conf import settings
-from django.db import connection, connections
+from django.db import connections
 
 from portal.outbox.models import Message
 from portal.outbox.services import messages_deliver
@@ -26,20 +24,14 @@ from scheduler.clusters.services import snapshot_take
 from scheduler.jobs.cycle import cluster_away, jobs_cycle
 from scheduler.jobs.models import Job, Run
 from tests.quotas.makers import balance
+from tests.scheduler.jobs.dying import worker
 from tests.scheduler.jobs.makers import submit
 from tests.scheduler.jobs.real import Real, clear, place_in_slurm, real_project
 
 pytestmark = [pytest.mark.slurm, pytest.mark.fault, pytest.mark.django_db(transaction=True)]
 
-CHECKOUT = Path(__file__).resolve().parents[3]
 QUEUE = "cluster.local"
 WAITS = "#!/bin/bash\n#SBATCH --begin=now+1hour\ntrue\n"  # exists, and stays in the queue
-WORKER = """
-import django
-django.setup()
-from portal.outbox.services import messages_deliver
-messages_deliver(queue="cluster.local")
-"""
 
 
 @pytest.fixture(scope="module")
@@ -53,21 +45,6 @@ def real(transactional_db, place):
     made = real_project(place)
     yield made
     clear(made.adapter, place)
-
-
-def worker(*, dies_at: str = "") -> subprocess.Popen[bytes]:
-    """A worker that delivers what is due in the cluster's queue, in its own process and process group."""
-    database = connection.settings_dict
-    url = (
-        f"postgres://{database['USER']}:{database['PASSWORD']}@{database['HOST']}:{database['PORT']}/{database['NAME']}"
-    )
-    environment = os.environ | {
-        "DATABASE_URL": url,
-        "DEMO": "1",
-        "DJANGO_SETTINGS_MODULE": "portal.settings",
-        "SAOLA_FAULT_POINT": dies_at,
-    }
-    return subprocess.Popen([sys.executable, "-c", WORKER], cwd=CHECKOUT, env=environment, start_new_session=True)
 
 
 def slurmctld_pid() -> int:
@@ -119,11 +96,11 @@ def lines_of(real: Real, job: Job) -> list[int]:
     return [line.job_id for line in real.adapter.queue() if line.comment == str(job.pk)]
 
 
-def assert_once(real: Real, jobs: list[Job]) -> None:
+def assert_once(real: Real, jobs: list[Job], *, tasks: int = 1) -> None:
     for job in jobs:
         assert lines_of(real, job) == [job.slurm_job_id], job.name
-        assert Run.objects.filter(job=job).count() == 1
-    assert Transfer.objects.filter(kind=Transfer.Kind.HOLD).count() == len(jobs)
+        assert Run.objects.filter(job=job).count() == tasks
+    assert Transfer.objects.filter(kind=Transfer.Kind.HOLD).count() == len(jobs) * tasks
     assert balance(real.allocation).held == sum(run.held_gpu_seconds for run in Run.objects.all())
 
 

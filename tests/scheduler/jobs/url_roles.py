@@ -1,5 +1,6 @@
 from portal.clock import now
 from scheduler.clusters.models import Cluster, Partition
+from scheduler.jobs.chaining import Chaining
 from tests.quotas import makers as quotas
 from tests.scheduler.jobs.makers import submit
 from tests.urls.roles import Row, World
@@ -16,6 +17,7 @@ def prepare(world: World) -> None:
     )
     world.job_allocation = quotas.award(world.project, quotas.programme("jobs-urls"))
     world.job = submit(world.researcher, world.job_allocation)
+    world.array = submit(world.researcher, world.job_allocation, chaining=Chaining(array="0-2"))
 
 
 SEES = {
@@ -29,6 +31,7 @@ SEES = {
 }
 READS = {role: 200 for role in SEES if role not in ("approver", "auditor")}
 SHELL = dict.fromkeys(SEES, 204) | {"researcher": 200, "pi": 200}
+ACTS = dict.fromkeys(("researcher", "pi", "organisation_manager", "operator", "second_operator"), 302)
 MEMBERS = {"researcher": 200, "pi": 200, "other_researcher": 200}
 
 
@@ -51,15 +54,10 @@ ROWS = [
     Row("jobs:file_fetch", 404, args=the_job, query="?p=x", **READS),
     Row("jobs:file", 404, args=the_job, query="?p=x", **dict.fromkeys(READS, 302)),
     Row("jobs:usage", 404, args=the_job, **dict.fromkeys(SEES, 204)),
-    Row(
-        "jobs:cancel",
-        404,
-        args=the_job,
-        post={},
-        researcher=302,
-        pi=302,
-        organisation_manager=302,
-        operator=302,
-        second_operator=302,
-    ),
+    Row("jobs:cancel", 404, args=the_job, post={}, **ACTS),
+    Row("jobs:order", 404, args=lambda world: [world.job.pk, "hold"], post={}, **ACTS),
+    Row("jobs:extend", 404, args=the_job, post={"time_limit": "2h"}, **ACTS),
+    Row("jobs:tasks", 404, args=lambda world: [world.array.pk], **SEES),
+    Row("jobs:tasks", 404, args=the_job),
+    Row("jobs:task_cancel", 404, args=lambda world: [world.array.pk, 1], post={}, **dict.fromkeys(ACTS, 200)),
 ]
