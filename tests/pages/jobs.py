@@ -7,7 +7,7 @@ import time_machine
 from django.core.cache import caches
 
 from portal.clock import now
-from scheduler.clusters.models import Cluster, Partition
+from scheduler.clusters.models import Partition
 from scheduler.jobs.models import Job, Run
 from scheduler.jobs.output import Question
 from tests.quotas import makers
@@ -21,9 +21,8 @@ SIZES = [4_096, 3 * 2**30, 5_120, 48_000, 10]
 
 
 def jobs_in_three_states(world) -> tuple[Job, Job, Job]:
-    cluster, _new = Cluster.objects.get_or_create(name="local", defaults={"title": "Cụm A", "created_at": now()})
     figures = {"gpu_type": "h100", "nodes": 3, "gpus_per_node": 8, "max_time_s": 48 * HOUR, "read_at": now()}
-    Partition.objects.get_or_create(cluster=cluster, name="h100", defaults=figures)
+    Partition.objects.update_or_create(cluster=world.cluster, name="h100", defaults=figures)
     allocation = makers.award(world.project, makers.programme("jobs-pages"))
     found = []
     for number, (state, reason) in enumerate((("running", ""), ("completed", ""), ("pending", "QOSGrpGRESMinutes"))):

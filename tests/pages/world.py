@@ -61,11 +61,11 @@ def at_work(world: World) -> World:
     _voucher_now(world)
     _applications(world)
     _decisions(world)
-    world.job_running, world.job_ended, world.job_waiting = jobs_in_three_states(world)
     world.proposal = budget_propose(
         programme=world.programme, vnd=1_000_000_000, reason="Đợt bổ sung", person=world.second_operator
     )
     _cluster(world)
+    world.job_running, world.job_ended, world.job_waiting = jobs_in_three_states(world)
     conflict_declare(
         person=world.reviewer, organisation=world.other_organisation, reason="Đồng tác giả", declared_by=world.reviewer
     )
