@@ -38,6 +38,15 @@ def refusal_text(code: str, message: str) -> str:
     return str(known) if known else message or gettext("It cannot be read.")
 
 
+def logs_named(job: Job) -> list[tuple[int, str]]:
+    """Slurm's number of each run that has a log of its own, and what to call it."""
+    tasks = {run.job_id_raw: run.array_task for run in job.runs.all()}
+    return [
+        (number, str(number) if tasks.get(number) is None else f"[{tasks[number]}] · {number}")
+        for number in output.numbers_of(job)
+    ]
+
+
 @dataclass(frozen=True)
 class LogShown:
     state: str  # asked, nothing, text, empty, binary, refused

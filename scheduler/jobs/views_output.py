@@ -20,7 +20,7 @@ from scheduler.jobs import output, selectors
 from scheduler.jobs.efficiency import efficiency_of
 from scheduler.jobs.models import Job
 from scheduler.jobs.output import NotReachable, Question, TooManyFiles
-from scheduler.jobs.output_shown import listing_shown, log_shown, refusal_text
+from scheduler.jobs.output_shown import listing_shown, log_shown, logs_named, refusal_text
 
 
 @require_safe
@@ -34,7 +34,7 @@ def job_log(request: PersonRequest, pk: UUID) -> HttpResponse:
     log = log_shown(job, number)
     if request.GET.get("seen") == log.version:
         return HttpResponse(status=204)
-    context = {"job": job, "log": log, "numbers": numbers, "number": number}
+    context = {"job": job, "log": log, "logs": logs_named(job), "number": number}
     return render(request, "jobs/log.html", context)
 
 

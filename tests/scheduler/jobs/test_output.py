@@ -209,7 +209,9 @@ def test_each_run_has_a_log_of_its_own(window, running, slurm, work) -> None:
     assert window.get(url("log", running)).context["number"] == 72
     window.get(url("log", running, run=NUMBER))
     work()
-    assert "second task" in window.get(url("log", running, run=72)).content.decode()
+    page = window.get(url("log", running, run=72)).content.decode()
+    assert "second task" in page
+    assert '<option value="72" selected>[1] · 72</option>' in page
 
 
 def test_while_the_cluster_is_away_it_is_asked_rarely(window, running, slurm, work, clock) -> None:
