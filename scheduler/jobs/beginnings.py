@@ -10,7 +10,7 @@ from django.http import QueryDict
 
 from scheduler.jobs.durations import duration_input
 from scheduler.jobs.forms import PROBE, script_typed
-from scheduler.jobs.models import Job
+from scheduler.jobs.models import Job, ProjectPreset
 from scheduler.jobs.preset_fields import place_defaults, place_typed
 from scheduler.jobs.presets import Preset, presets
 from scheduler.jobs.presets.stored import stored_read
@@ -20,11 +20,15 @@ SKELETON = "#!/bin/bash\n# Your commands. srun starts a task on every node.\nsru
 FIXABLE = ("gpus_per_node", "nodes", "time_limit", "partition", "mode")  # what a one-click fix may set
 
 
-def initial_of(*, preset: str, allocation: str, again: Job | None) -> dict[str, Any]:
-    """How the form begins: as a preset, as a job that is run again, or with a skeleton."""
+def initial_of(
+    *, preset: str, allocation: str, again: Job | None = None, saved: ProjectPreset | None = None
+) -> dict[str, Any]:
+    """How the form begins: as a preset, a project's own among them, as a job that is run again, or with a skeleton."""
     begin: dict[str, Any] = {"key": str(uuid4()), "line_end": PROBE, "mode": "simple", "allocation": allocation}
     if again is not None:
-        return begin | _again(again)
+        return begin | {"allocation": str(again.allocation_id), "name": again.name} | _as_kept(again)
+    if saved is not None:
+        return begin | {"name": saved.title, "save_as": saved.title} | _as_kept(saved)
     known = presets().get(preset)
     if known is None:
         return begin | {"name": "", "gpus_per_node": 1, "nodes": 1, "time_limit": "1h", "script": SKELETON}
@@ -49,25 +53,23 @@ def changed(data: QueryDict, rendered: str, fix: str) -> dict[str, Any]:
     return new
 
 
-def _again(job: Job) -> dict[str, Any]:
-    stored, preset = stored_read(job.filled), presets().get(job.preset)
+def _as_kept(kept: Job | ProjectPreset) -> dict[str, Any]:
+    stored, preset = stored_read(kept.filled), presets().get(kept.preset)
     values: dict[str, Any] = {
-        "allocation": str(job.allocation_id),
-        "name": job.name,
-        "gpus_per_node": job.gpus_per_node,
-        "nodes": job.nodes,
-        "time_limit": duration_input(job.time_limit_s),
+        "gpus_per_node": kept.gpus_per_node,
+        "nodes": kept.nodes,
+        "time_limit": duration_input(kept.time_limit_s),
         "partition": stored.partition,
-        "script": job.script,
+        "script": kept.script,
     }
     if preset is None or (preset.has_blocks and not stored.version):
         # What wrote the block is not there any more, so its lines are the person's now.
-        return values | {"script": block_opened(job.script)}
+        return values | {"script": block_opened(kept.script)}
     known = {one.name for one in preset.fields}
-    kept = {name: value for name, value in stored.fields.items() if name in known}
+    fields = {name: value for name, value in stored.fields.items() if name in known}
     places = place_typed(stored) if preset.has_blocks else {}
     changed_since = stored.version not in (0, preset.version)
-    return values | kept | places | {"preset": preset.slug, "preset_changed": changed_since}
+    return values | fields | places | {"preset": preset.slug, "preset_changed": changed_since}
 
 
 def _chosen(data: dict[str, Any], old: Preset | None, preset: Preset | None) -> dict[str, Any]:

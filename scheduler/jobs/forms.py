@@ -65,6 +65,13 @@ class JobForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
     partition = forms.CharField(required=False, max_length=64, label=_("Partition"), widget=forms.Select)
+    save_as = forms.CharField(
+        required=False,
+        max_length=60,
+        label=_("Save as a preset of the project"),
+        help_text=_("Its members find it where a job begins. The same name again is its next version."),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
     script = forms.CharField(
         label=_("Script"),
         strip=False,

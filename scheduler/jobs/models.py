@@ -263,3 +263,32 @@ class UnixAccountSeen(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["cluster", "name"], name="unix_account_seen_once")]
+
+
+class ProjectPreset(models.Model):
+    """A filled-in form that a project keeps to begin jobs with. A row is a version; one is withdrawn, never changed."""
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="job_presets")
+    title = models.CharField(max_length=60)
+    version = models.PositiveIntegerField()
+    preset = models.CharField(max_length=40, blank=True)  # the one that it was made from
+    filled = models.JSONField(default=dict, blank=True)  # as Job.filled
+    script = models.TextField()
+    nodes = models.PositiveIntegerField()
+    gpus_per_node = models.PositiveIntegerField()
+    time_limit_s = models.PositiveIntegerField()
+    created_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField()
+    withdrawn_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["project", "title", "version"], name="project_preset_version_once"),
+            models.CheckConstraint(
+                condition=~models.Q(title="") & models.Q(version__gt=0), name="project_preset_named"
+            ),
+        ]
+        ordering = ["title", "-version"]
+
+    def __str__(self) -> str:
+        return self.title

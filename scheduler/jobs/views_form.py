@@ -3,9 +3,11 @@
 from typing import Any
 from uuid import UUID
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -17,9 +19,16 @@ from scheduler.jobs.chaining import PLAIN, Chaining
 from scheduler.jobs.chaining_form import ChainingForm
 from scheduler.jobs.errors import JobRefused
 from scheduler.jobs.forms import FIELD_OF, PROBE, JobForm
-from scheduler.jobs.models import Job
+from scheduler.jobs.models import Job, ProjectPreset
 from scheduler.jobs.preflight import Fix, Problem
 from scheduler.jobs.presets import presets
+from scheduler.jobs.presets.stored import filled_stored
+from scheduler.jobs.project_presets import (
+    project_preset_get,
+    project_preset_save,
+    project_preset_withdraw,
+    project_presets,
+)
 
 NOT_SAID = ("name", "key")  # in a preview: the first may still come, the second is not the person's
 
@@ -59,8 +68,54 @@ def job_preview(request: PersonRequest) -> HttpResponse:
     return render(request, "jobs/preview.html", _preview(request, form))
 
 
+@require_POST
+@login_required
+def preset_save(request: PersonRequest) -> HttpResponse:
+    """Keeps the form as it is filled in as a preset of the project. What is still missing in it may be."""
+    form = JobForm(request.POST, person=request.user)
+    form.is_valid()
+    preview, data = _preview(request, form), form.cleaned_data
+    needed = {"allocation", "nodes", "gpus_per_node", "time_limit", "script", "save_as"}
+    if preview["rendered"] and needed <= data.keys():
+        filled = form.filled()
+        try:
+            saved = project_preset_save(
+                person=request.user,
+                project=data["allocation"].project,
+                title=data["save_as"],
+                preset=filled.preset.slug if filled else "",
+                filled=filled_stored(filled, data.get("partition", "")),
+                script=preview["rendered"],
+                nodes=max(data["nodes"], 1),
+                gpus_per_node=max(data["gpus_per_node"], 1),
+                time_limit_s=data["time_limit"],
+            )
+        except JobRefused as refused:
+            form.refuse(refused)
+        else:
+            said = {"title": saved.title, "version": saved.version, "project": saved.project.title}
+            messages.success(request, _("Saved as “%(title)s”, version %(version)d, of %(project)s.") % said)
+            return redirect(f"{reverse('jobs:new')}?saved={saved.pk}")
+    return _form_page(request, form, preview, is_begun=True, status=422)
+
+
+@require_POST
+@login_required
+def preset_withdraw(request: PersonRequest, pk: int) -> HttpResponse:
+    preset = project_preset_get(request.user, pk)
+    project_preset_withdraw(preset=preset)
+    messages.success(request, _("“%(title)s” is offered no more.") % {"title": preset.title})
+    return redirect("jobs:new")
+
+
 def _initial(request: PersonRequest) -> dict[str, Any]:
-    again = request.GET.get("again", "")
+    again, saved = request.GET.get("again", ""), request.GET.get("saved", "")
+    if saved:
+        # More digits than a key has name no preset.
+        key = int(saved) if saved.isascii() and saved.isdecimal() and len(saved) < 19 else 0
+        kept = project_preset_get(request.user, key)
+        begin = initial_of(preset="", allocation=request.GET.get("allocation", ""), saved=kept)
+        return begin | {"allocation": begin["allocation"] or _allocation_of(request, kept), "saved": kept}
     try:
         job = selectors.job_get(request.user, UUID(again)) if again else None
     except ValueError:
@@ -69,6 +124,13 @@ def _initial(request: PersonRequest) -> dict[str, Any]:
     if not preset and not Job.objects.filter(person=request.user).exists():
         preset = "hello-gpu"  # a first job is one that works
     return initial_of(preset=preset, allocation=request.GET.get("allocation", ""), again=job)
+
+
+def _allocation_of(request: PersonRequest, kept: ProjectPreset) -> str:
+    """The project's only allocation; "" where there is a choice."""
+    choices = selectors.submission_choices(request.user)
+    rows = [row for choice in choices if choice.project == kept.project for row in choice.allocations]
+    return str(rows[0].allocation.pk) if len(rows) == 1 else ""
 
 
 def _changed(request: PersonRequest) -> dict[str, Any]:
@@ -110,6 +172,8 @@ def _form_page(
         "form": form,
         "chaining": ties,
         "presets": presets().values(),
+        "project_presets": project_presets(request.user),
+        "saved": form.initial.get("saved"),
         "is_begun": is_begun,
         "has_allocation": any(choice.allocations for choice in choices),
     }

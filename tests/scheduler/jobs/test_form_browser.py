@@ -115,3 +115,18 @@ def test_it_works_without_javascript(desk: Desk, person) -> None:
     page.get_by_role("button", name="Submit the job").click()
     page.wait_for_url("**/jobs/*-*/")
     assert Job.objects.get().gpus_per_node == 2
+
+
+def test_a_form_is_kept_for_the_project(desk: Desk, person) -> None:
+    page = desk(person, language="en")
+    choose(page, "free-script")
+    page.get_by_text("Advanced", exact=True).click()
+    page.fill("#id_command", "python3 translate.py")
+    page.fill("#id_save_as", "Dịch máy")
+    page.get_by_role("button", name="Save the preset").click()
+    page.wait_for_url("**/jobs/new/?saved=*")
+    expect(page.locator("#id_command")).to_have_value("python3 translate.py")
+    page.get_by_text("Begin with:").click()
+    expect(page.get_by_role("link", name="Dịch máy")).to_be_visible()
+    check(page)
+    shoot(page, "job-form-kept")

@@ -1,6 +1,7 @@
 from portal.clock import now
 from scheduler.clusters.models import Cluster, Partition
 from scheduler.jobs.chaining import Chaining
+from scheduler.jobs.project_presets import project_preset_save
 from tests.quotas import makers as quotas
 from tests.scheduler.jobs.makers import submit
 from tests.urls.roles import Row, World
@@ -18,6 +19,15 @@ def prepare(world: World) -> None:
     world.job_allocation = quotas.award(world.project, quotas.programme("jobs-urls"))
     world.job = submit(world.researcher, world.job_allocation)
     world.array = submit(world.researcher, world.job_allocation, chaining=Chaining(array="0-2"))
+    world.job_preset = project_preset_save(
+        person=world.researcher,
+        project=world.project,
+        title="kept",
+        script=world.job.script,
+        nodes=1,
+        gpus_per_node=1,
+        time_limit_s=600,
+    )
 
 
 SEES = {
@@ -44,6 +54,8 @@ ROWS = [
     Row("jobs:new", 200),
     Row("jobs:new", 422, post={"name": "x"}),
     Row("jobs:preview", 200, post={}),
+    Row("jobs:preset_save", 422, post={"save_as": "x"}),
+    Row("jobs:preset_withdraw", 404, args=lambda world: [world.job_preset.pk], post={}, researcher=302, pi=302),
     Row("jobs:card", 204, **MEMBERS),
     Row("jobs:project_card", 404, args=lambda world: [world.project.slug], **SEES),
     Row("jobs:project_shell", 404, args=lambda world: [world.project.slug], **SHELL),
