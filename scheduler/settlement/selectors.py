@@ -43,8 +43,12 @@ class ClusterAccounts:
         return found is not None and not found.residual_gpu_seconds and not found.differences_count
 
     @property
+    def clock_off_s(self) -> int:
+        return abs(self.clock_ahead_s)
+
+    @property
     def is_clock_off(self) -> bool:
-        return abs(self.clock_ahead_s) >= CLOCK_OFF_S
+        return self.clock_off_s >= CLOCK_OFF_S
 
     @property
     def gaps(self) -> list[tuple[str, int]]:

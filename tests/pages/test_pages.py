@@ -52,6 +52,9 @@ PAGES = {
         /vouchers/{voucher.number}/accept-report/ /vouchers/{voucher.number}/propose-refund/
         /statements/ /statements/months/{month}/ /statements/months/{month.next}/ /statements/{statement.number}/
         /organisations/{organisation.slug}/ /people/ /audit/ /accounts/password/change/
+        /clusters/ /clusters/{cluster.name}/ /settlement/
+        /clusters/{cluster.name}/repair/?kind=association&object=sl-mo-hinh/tuan/h100
+        /clusters/{cluster.name}/repair/?kind=qos&object=mo-hinh-h100-1a2b3c
     """,
     "second_operator": "/reviews/applications/{proposed.pk}/ /reviews/applications/{waiting.pk}/",
     "researcher": "/jobs/{job_running.pk}/ /jobs/{job_ended.pk}/ /jobs/{job_waiting.pk}/",

@@ -39,6 +39,7 @@ from quotas.statements.services import files_make, periods_close, statements_iss
 from scheduler.clusters.models import Cluster
 from scheduler.clusters.services import snapshot_take
 from tests import factories
+from tests.pages.cluster_at_work import worked_on_by_hand
 from tests.pages.jobs import jobs_in_three_states
 from tests.portal.files.making import pdf
 from tests.quotas import makers
@@ -74,11 +75,14 @@ def at_work(world: World) -> World:
 
 def _cluster(world: World) -> None:
     """One node of each kind, jobs of three organisations."""
-    world.cluster = Cluster.objects.create(name="local", title="Cụm Hà Nội", created_at=now())
+    world.cluster, _ = Cluster.objects.get_or_create(
+        name="local", defaults={"title": "Cụm Hà Nội", "created_at": now()}
+    )
     slurm = Seen()
     slurm.shown_nodes += [node(f"gpu{3 + n:03}", state) for n, state in enumerate(("IDLE", "IDLE+DRAIN", "DOWN"))]
     slurm.shown_queue[0] = replace(slurm.shown_queue[0], account=f"sl-{world.project.slug}", start_at=now())
     snapshot_take(cluster=world.cluster, adapter=slurm)
+    worked_on_by_hand(world.cluster)
 
 
 def _voucher(world: World) -> None:

@@ -255,4 +255,4 @@ def test_the_page_says_that_the_clocks_differ(slurm, read, client_of, auditor):
     slurm.clock_ahead = timedelta(seconds=-40)
     read()
     page = client_of(auditor).get(reverse("settlement:reconciliation")).content.decode()
-    assert "-40" in page or "−40" in page
+    assert "chậm hơn của cổng 40 giây" in page
