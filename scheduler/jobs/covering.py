@@ -13,7 +13,7 @@ from quotas.allocations.selectors import allocation_by_qos
 from quotas.allocations.services import hold_take, hold_void
 from scheduler.clusters.adapters.protocol import ClusterAdapter, QueueJob
 from scheduler.clusters.names import account_name
-from scheduler.jobs.chains import chain_end
+from scheduler.jobs.chains import chain_end, chain_is_over
 from scheduler.jobs.drift import Covered, Drift, drift_of
 from scheduler.jobs.models import Job, Run
 from scheduler.jobs.states import portal_reason
@@ -36,6 +36,9 @@ def hold_follow(job: Job, line: QueueJob, *, adapter: ClusterAdapter) -> None:
         return  # a requeued run that settlement has not opened yet: the next cycle sees it
     drift = drift_of(_covered(job, run), line, overshoot_s=job.cluster.overshoot_s)
     if drift is None or _may_wait(drift, run, line):
+        return
+    if run.hold is None and chain_is_over(job, sum(1 for one in job.runs.all() if one.ended_at)):
+        chain_end(job, adapter, code="chain_done")  # it was quicker than the cycle that ends it while it waits
         return
     try:
         with transaction.atomic():

@@ -280,9 +280,11 @@ def test_control_refuses_what_is_no_verb_and_job_id(place: Path, request_: objec
     assert refusal(run(place / "control", request_)) == "request"
 
 
-def test_arrays_dependencies_and_checkpoints_are_options_of_their_own(place: Path) -> None:
+def test_arrays_dependencies_and_checkpoints_are_options_of_their_own(
+    place: Path, researcher: pwd.struct_passwd
+) -> None:
     wanted = {"array": "0-9%2", "dependency": "afterok:17,afterany:18", "checkpoint_lead_s": 300}
-    answer = run(place / "submit", REQUEST | wanted)
+    answer = run(place / "submit", REQUEST | wanted, uid=researcher.pw_uid)
     arguments = answer.stdout.split("---\n")[0].splitlines()
     assert arguments[-6:] == [
         "--array=0-9%2",
@@ -292,8 +294,9 @@ def test_arrays_dependencies_and_checkpoints_are_options_of_their_own(place: Pat
         "--requeue",
         "--open-mode=append",
     ]
-    plain = run(place / "submit", REQUEST | {"array": "", "dependency": "", "checkpoint_lead_s": 0})
-    assert plain.stdout == run(place / "submit", REQUEST).stdout
+    empty = REQUEST | {"array": "", "dependency": "", "checkpoint_lead_s": 0}
+    plain = run(place / "submit", empty, uid=researcher.pw_uid)
+    assert plain.stdout == run(place / "submit", REQUEST, uid=researcher.pw_uid).stdout
 
 
 @pytest.mark.parametrize(
