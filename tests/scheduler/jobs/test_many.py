@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import shutil
 import subprocess
 import tempfile
@@ -11,8 +12,10 @@ from uuid import uuid4
 
 import pytest
 
+from tests.scheduler.live import LiveSlurm
+
 WRAPPER = Path(__file__).resolve().parents[3] / "scheduler/clusters/wrappers/submit"
-NOBODY = 65_534
+KEYS: list[str] = []  # of the requests of a test: each has made a folder
 SBATCH = """#!/bin/sh
 echo "$@" | sed 's/.*--job-name=\\([^ ]*\\).*/\\1/' >> {marks}/begun
 case "$*" in *slow*) sleep 6;; *refused*) echo "sbatch: error: \\"no\\" – không" >&2; exit 1;; esac
@@ -34,11 +37,20 @@ def place():
     (place / "wrappers.json").write_text(json.dumps({"slurm_conf": "/run/x/slurm.conf", "bin_dir": str(place)}))
     yield place
     shutil.rmtree(place)
+    for key in KEYS:
+        shutil.rmtree(Path(researcher().pw_dir, "saola/jobs", key), ignore_errors=True)
+    KEYS.clear()
+
+
+def researcher() -> pwd.struct_passwd:
+    """One of the stack's: a job's folder is made in a home, and nobody has none."""
+    return pwd.getpwnam(LiveSlurm().researchers[-1])
 
 
 def request(name: str, **changes: object) -> dict[str, object]:
+    KEYS.append(str(uuid4()))
     return {
-        "key": str(uuid4()),
+        "key": KEYS[-1],
         "account": "a",
         "qos": "q",
         "partition": "h100",
@@ -59,8 +71,8 @@ def start(place: Path, requests: list[dict[str, object]]) -> subprocess.Popen[st
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        user=NOBODY,
-        group=NOBODY,
+        user=researcher().pw_uid,
+        group=researcher().pw_gid,
         extra_groups=[],
         env={},
     )
@@ -74,8 +86,8 @@ def run(place: Path, text: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [place / "submit"],
         input=text,
-        user=NOBODY,
-        group=NOBODY,
+        user=researcher().pw_uid,
+        group=researcher().pw_gid,
         extra_groups=[],
         env={},
         capture_output=True,
@@ -130,8 +142,8 @@ def test_what_is_no_array_of_objects_is_refused(place, text):
     done = subprocess.run(
         [place / "submit"],
         input=text,
-        user=NOBODY,
-        group=NOBODY,
+        user=researcher().pw_uid,
+        group=researcher().pw_gid,
         extra_groups=[],
         env={},
         capture_output=True,
