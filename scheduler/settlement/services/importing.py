@@ -172,7 +172,7 @@ def history_import(
         cursor.execute("ANALYZE import_line")
         cursor.execute(_INSERT_RECORDS, [cluster.pk, now()])
         done.new = cursor.rowcount
-        _charges_book(cursor, cluster, done, actor, progress)
+        _charges_book(cursor, cluster, actor, progress)
         cursor.execute("CLOSE import_charge; DROP TABLE import_line, import_account, import_allocation")
     return done
 
@@ -300,7 +300,9 @@ def _allocations_map(cursor: Any, cluster: Cluster, done: Imported, actor: str) 
     accounts_lock(account_ids=[account for row in rows for account in row[3:]])
 
 
-def _charges_book(cursor: Any, cluster: Cluster, done: Imported, actor: str, progress: Progress) -> None:
+def _charges_book(cursor: Any, cluster: Cluster, actor: str, progress: Progress) -> None:
+    cursor.execute("SELECT count(*) FROM import_line WHERE gpus * elapsed_s > 0")
+    (total,) = cursor.fetchone()
     cursor.execute(_CHARGES)
     booked = 0
     while True:
@@ -321,4 +323,4 @@ def _charges_book(cursor: Any, cluster: Cluster, done: Imported, actor: str, pro
         )
         transfers_import(rows=entries, booked_at=now(), actor=actor)
         booked += len(rows)
-        progress("charging", booked, done.new)
+        progress("charging", booked, total)
