@@ -4,8 +4,9 @@ from scheduler.settlement.services.importing import Imported, TwoTimeZones, hist
 from scheduler.settlement.services.outside import Covered, outside_cover
 from scheduler.settlement.services.reading import records_settle
 from scheduler.settlement.services.reconciling import missing_keep, reconcile, reconcile_if_due
-from scheduler.settlement.services.settling import Settled, settle
+from scheduler.settlement.services.settling import settle
 from scheduler.settlement.services.waiting import waiting_follow
+from scheduler.settlement.services.work import Settled
 
 __all__ = [
     "Covered",

@@ -25,7 +25,8 @@ from scheduler.settlement.charges import job_state
 from scheduler.settlement.models import Cursor, Reconciliation, Record
 from scheduler.settlement.seen import Key
 from scheduler.settlement.services.runs import jobs_close
-from scheduler.settlement.services.settling import Settled, settle
+from scheduler.settlement.services.settling import settle
+from scheduler.settlement.services.work import Settled
 
 OVERLAP = timedelta(minutes=10)  # of two windows; far above the seconds that a record takes to reach slurmdbd
 SWEEP_EVERY = timedelta(days=1)

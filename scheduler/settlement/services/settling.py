@@ -6,13 +6,11 @@ of statements grows with what is new in a chunk, not with what is read again: th
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import Q
 
 from portal.clock import now
 from quotas.allocations.models import Allocation
@@ -20,14 +18,14 @@ from quotas.allocations.services import BookedCharge, Charge, charges_book, corr
 from quotas.allocations.services.proposed import refund_propose_for_failed_node
 from scheduler.clusters.adapters.protocol import AccountingRecord, QueueJob
 from scheduler.clusters.models import Cluster
-from scheduler.jobs.chains import chain_is_over
-from scheduler.jobs.models import Job, Run
-from scheduler.settlement.charges import charge_id, is_requeue
-from scheduler.settlement.models import HeldJob, Reconciliation, Record
+from scheduler.settlement.charges import charge_id
+from scheduler.settlement.models import Reconciliation, Record
 from scheduler.settlement.seen import Key, Ours, Seen, latest, of_queue, of_record, ours_read
 from scheduler.settlement.services.arrays import tasks_never_started
-from scheduler.settlement.services.holds import holds_lock, next_hold_gpu_seconds
-from scheduler.settlement.services.runs import allocation_move, jobs_close, run_open, runs_end, runs_ensure
+from scheduler.settlement.services.holds import holds_lock
+from scheduler.settlement.services.next_runs import next_apply, next_prepare
+from scheduler.settlement.services.runs import allocation_move, jobs_close, runs_end, runs_ensure
+from scheduler.settlement.services.work import Settled, Work
 
 logger = logging.getLogger(__name__)
 CHUNK = 1_000
@@ -37,38 +35,6 @@ _COPIED = (
     "suspended_s", "gpu_seconds", "is_final", "allocation_id",
 )  # fmt: skip
 _UPDATED = [*_COPIED[:-1], "allocation", "charged_gpu_seconds", "overrun_gpu_seconds", "revision", "read_at"]
-
-
-@dataclass
-class Settled:
-    """What a reading of records came to.
-
-    `ignored` are records of accounts that are not ours; `early` those whose QOS, and so whose allocation, slurmdbd has
-    not learned yet: they are read again. `withheld` show less than was charged while slurmdbd misses records.
-    """
-
-    read: int = 0
-    ignored: int = 0
-    early: int = 0
-    unchanged: int = 0
-    charged: int = 0
-    charged_gpu_seconds: int = 0
-    corrected: int = 0
-    voided: int = 0
-    requeued: int = 0
-    withheld: int = 0
-    failed: list[str] = field(default_factory=list)  # job ids whose record could not be settled; the log says why
-
-
-@dataclass
-class _Work:
-    """One record that changes something."""
-
-    record: Record
-    seen: Seen
-    run: Run | None = None
-    next_run: Run | None = None
-    next_hold: tuple[UUID, int] | None = None
 
 
 def settle(*, cluster: Cluster, records: Iterable[AccountingRecord], queue: Sequence[QueueJob] = ()) -> Settled:
@@ -141,7 +107,7 @@ def _chunk_settle(
         setattr(total, name, getattr(total, name) + getattr(done, name))
 
 
-def _changed(cluster: Cluster, records: dict[Key, AccountingRecord], ours: Ours, done: Settled) -> list[_Work]:
+def _changed(cluster: Cluster, records: dict[Key, AccountingRecord], ours: Ours, done: Settled) -> list[Work]:
     """Those records that are new, or differ from what was read before."""
     charges = {charge_id(cluster.name, *key): record for key, record in records.items()}
     known = {row.charge: row for row in Record.objects.select_for_update().filter(charge__in=charges).order_by("pk")}
@@ -150,7 +116,7 @@ def _changed(cluster: Cluster, records: dict[Key, AccountingRecord], ours: Ours,
         fresh, seen = _row(cluster, charge, record, ours)
         row = known.get(charge)
         if row is None:
-            works.append(_Work(fresh, seen))
+            works.append(Work(fresh, seen))
             continue
         settled = row.is_final and row.charged_gpu_seconds == row.gpu_seconds
         same = row.gpu_seconds == fresh.gpu_seconds and row.state == fresh.state and row.ended_at == fresh.ended_at
@@ -168,7 +134,7 @@ def _changed(cluster: Cluster, records: dict[Key, AccountingRecord], ours: Ours,
             fresh.allocation_id = row.allocation_id  # a charge is corrected where it was booked
         for name in _COPIED:
             setattr(row, name, getattr(fresh, name))
-        works.append(_Work(row, seen))
+        works.append(Work(row, seen))
     return works
 
 
@@ -215,7 +181,7 @@ def _suspended_s(record: AccountingRecord) -> int:
     return max(0, int((record.end_at - record.start_at).total_seconds()) - max(record.elapsed_s, 0))
 
 
-def _allocation_of_run(work: _Work, ours: Ours) -> None:
+def _allocation_of_run(work: Work, ours: Ours) -> None:
     """A record whose QOS is none of ours, or never became known, is charged where its run was seen to count."""
     run, record = work.run, work.record
     if run is None or record.qos in ours.allocation_of_qos or record.charged_gpu_seconds:
@@ -224,7 +190,7 @@ def _allocation_of_run(work: _Work, ours: Ours) -> None:
         record.allocation_id = run.job.allocation_id
 
 
-def _is_left_to_jobs(work: _Work) -> bool:
+def _is_left_to_jobs(work: Work) -> bool:
     """A job that the jobs app still looks for is bound first. Its record comes again: by its id, or in the sweep."""
     return work.run is None and work.record.allocation_id is not None
 
@@ -232,13 +198,13 @@ def _is_left_to_jobs(work: _Work) -> bool:
 # --- booking ------------------------------------------------------------------------------------------------------
 
 
-def _book(cluster: Cluster, works: list[_Work], waiting: dict[int, Seen], done: Settled) -> None:
-    charges: dict[UUID, tuple[_Work, Charge]] = {}
+def _book(cluster: Cluster, works: list[Work], waiting: dict[int, Seen], done: Settled) -> None:
+    charges: dict[UUID, tuple[Work, Charge]] = {}
     for work in works:
         record = work.record
         if not record.is_final or record.allocation_id is None:
             continue
-        _next_prepare(work, waiting, cluster)
+        next_prepare(work, waiting, cluster)
         hold = _own_hold(work, done)
         if record.charged_gpu_seconds or record.revision:
             _correct(record, done)
@@ -250,7 +216,7 @@ def _book(cluster: Cluster, works: list[_Work], waiting: dict[int, Seen], done: 
             done.voided += holds_void(
                 hold_ids=holds, event_at=_event_at(record), reason=_reason(cluster, record), actor=_actor(cluster)
             )
-        _next_apply(work, taken=False, done=done)
+        next_apply(work, taken=False, done=done)
     booked = (
         charges_book(charges=[charge for _work, charge in charges.values()], actor=_actor(cluster)) if charges else []
     )
@@ -258,7 +224,7 @@ def _book(cluster: Cluster, works: list[_Work], waiting: dict[int, Seen], done: 
         _charged(charges[result.charge_id][0], result, done)
 
 
-def _own_hold(work: _Work, done: Settled) -> UUID | None:
+def _own_hold(work: Work, done: Settled) -> UUID | None:
     """The run's open hold, if it lies on the allocation that is charged. One on another allocation is given back."""
     run, record = work.run, work.record
     if run is None or run.hold is None or run.hold_resolved:
@@ -275,7 +241,7 @@ def _own_hold(work: _Work, done: Settled) -> UUID | None:
     return None
 
 
-def _charge(cluster: Cluster, work: _Work, hold: UUID | None) -> Charge:
+def _charge(cluster: Cluster, work: Work, hold: UUID | None) -> Charge:
     record = work.record
     assert record.allocation_id is not None
     return Charge(
@@ -289,14 +255,14 @@ def _charge(cluster: Cluster, work: _Work, hold: UUID | None) -> Charge:
     )
 
 
-def _charged(work: _Work, result: BookedCharge, done: Settled) -> None:
+def _charged(work: Work, result: BookedCharge, done: Settled) -> None:
     work.record.charged_gpu_seconds = result.gpu_seconds
     work.record.overrun_gpu_seconds = result.overrun
     if work.record.state == "NODE_FAIL":
         _refund_propose(work.record, result)
     done.charged += 1
     done.charged_gpu_seconds += result.gpu_seconds
-    _next_apply(work, taken=result.next_hold_taken, done=done)
+    next_apply(work, taken=result.next_hold_taken, done=done)
 
 
 def _refund_propose(record: Record, result: BookedCharge) -> None:
@@ -344,66 +310,10 @@ def _actor(cluster: Cluster) -> str:
     return f"worker:cluster.{cluster.name}"
 
 
-# --- the run after a requeue --------------------------------------------------------------------------------------
-
-
-def _next_prepare(work: _Work, waiting: dict[int, Seen], cluster: Cluster) -> None:
-    """Asks for the next run's hold where a job of the portal goes back into Slurm's queue.
-
-    A job from outside the portal takes none while it is pending, whether it ran before or not.
-    """
-    run, record = work.run, work.record
-    if run is None or not is_requeue(record.state) or run.job.origin != Job.Origin.PORTAL:
-        return
-    queued = waiting.get(record.job_id_raw)
-    # Without a restart it is another job, to which Slurm gave the number.
-    again = (
-        queued is not None
-        and bool(queued.restarts)
-        and queued.submit_at > record.submit_at
-        and queued.user == run.job.unix_account
-    )
-    # NODE_FAIL and PREEMPTED end a job or requeue it: only squeue knows. REQUEUED says it itself.
-    if not again and record.state != "REQUEUED":
-        return
-    later = Q(submit_at=None) | Q(submit_at__gt=record.submit_at)
-    work.next_run = Run.objects.filter(later, job=run.job, job_id_raw=record.job_id_raw).exclude(pk=run.pk).first()
-    if work.next_run is not None and (work.next_run.hold or work.next_run.ended_at):
-        return
-    if run.job.restarts_most and chain_is_over(run.job, run.job.runs.count() - (work.next_run is not None)):
-        return  # it is seen to where jobs without a hold are
-    if run.job.cancel_requested_at is None:
-        work.next_hold = (uuid4(), next_hold_gpu_seconds(run.job, queued if again else None, cluster))
-
-
-def _next_apply(work: _Work, *, taken: bool, done: Settled) -> None:
-    """Opens the next run, with its hold or without; without one the job is held in Slurm until the balance reaches."""
-    if work.next_hold is None or work.run is None:
-        return
-    hold, amount = work.next_hold if taken else (None, 0)
-    run = work.next_run
-    if run is None:
-        run_open(
-            work.run.job,
-            hold=hold,
-            held_gpu_seconds=amount,
-            job_id_raw=work.record.job_id_raw,
-            array_task=work.run.array_task,
-        )
-    elif hold is not None:
-        Run.objects.filter(pk=run.pk).update(hold=hold, held_gpu_seconds=amount, hold_resolved=False)
-    if hold is None:
-        HeldJob.objects.get_or_create(
-            job=work.run.job,
-            defaults={"cluster_id": work.run.cluster_id, "why": HeldJob.Why.REQUEUED, "since": now()},
-        )
-    done.requeued += 1
-
-
 # --- rows ---------------------------------------------------------------------------------------------------------
 
 
-def _save(works: list[_Work]) -> None:
+def _save(works: list[Work]) -> None:
     """New records and changed ones alike. An upsert: bulk_update's CASE per field and row is many times slower."""
     moment = now()
     for work in works:
@@ -417,7 +327,7 @@ def _save(works: list[_Work]) -> None:
     )
 
 
-def _runs_finish(works: list[_Work]) -> None:
+def _runs_finish(works: list[Work]) -> None:
     """Closes the runs of finished records, then the jobs none of whose runs is open."""
     ended = [(work.run, work.record) for work in works if work.run is not None and work.record.is_final]
     runs_end(ended)
