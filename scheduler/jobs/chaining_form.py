@@ -12,6 +12,7 @@ from scheduler.jobs.chaining import MOST_DEPENDENCIES, MOST_RESTARTS, After, Cha
 from scheduler.jobs.durations import DurationInvalid, time_limit_parse
 from scheduler.jobs.errors import JobRefused
 from scheduler.jobs.models import Dependency, Job
+from scheduler.jobs.presets import Preset
 
 SHOWN_OPEN, SHOWN_ENDED = 100, 20
 
@@ -62,9 +63,12 @@ class ChainingForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
 
-    def __init__(self, *args: Any, person: User, **options: Any) -> None:
+    def __init__(self, *args: Any, person: User, preset: Preset | None = None, **options: Any) -> None:
         super().__init__(*args, **options)
         self.person = person
+        if preset and preset.checkpoint_lead_s:
+            # It asks for its runs itself, and its script knows what to do before the limit.
+            del self.fields["restarts"], self.fields["checkpoint_lead"]
         # What is not in the list any more is looked up by the service, which says what is wrong with it.
         self.fields["after"].validate = lambda value: None  # type: ignore[method-assign]
 
@@ -80,7 +84,8 @@ class ChainingForm(forms.Form):
 
     @property
     def is_used(self) -> bool:
-        return self.is_bound and any(self.data.get(name) for name in ("array", "after", "restarts", "checkpoint_lead"))
+        asked = {"array", "after", "restarts", "checkpoint_lead"} & self.fields.keys()
+        return self.is_bound and any(self.data.get(name) for name in asked)
 
     def clean_array(self) -> str:
         text: str = self.cleaned_data["array"]
@@ -115,8 +120,8 @@ class ChainingForm(forms.Form):
             array=data["array"],
             after=tuple(After(job=pk, kind=kind) for pk in data["after"]),
             keeps_unsatisfied=data.get("unsatisfied") == "keep",
-            restarts=data["restarts"] or 0,
-            checkpoint_lead_s=data["checkpoint_lead"],
+            restarts=data.get("restarts") or 0,
+            checkpoint_lead_s=data.get("checkpoint_lead") or 0,
         )
 
     def refuse(self, refused: JobRefused) -> None:

@@ -41,7 +41,8 @@ def job_new(request: PersonRequest) -> HttpResponse:
         return _form_begun(request, _initial(request), is_begun=bool(request.GET))
     if "fix" in request.POST:
         return _form_begun(request, _changed(request), is_begun=True)
-    form, ties = JobForm(request.POST, person=request.user), ChainingForm(request.POST, person=request.user)
+    form = JobForm(request.POST, person=request.user)
+    ties = ChainingForm(request.POST, person=request.user, preset=form.chosen)
     if form.is_valid() & ties.is_valid():
         try:
             job = services.job_submit(person=request.user, chaining=ties.chaining(), **form.submission())
@@ -166,7 +167,7 @@ def _form_page(
 ) -> HttpResponse:
     choices = selectors.submission_choices(request.user) if choices is None else choices
     form.offer(choices, selectors.partitions_offered(choices))
-    ties = ChainingForm(request.POST if request.method == "POST" else None, person=request.user)
+    ties = ChainingForm(request.POST if request.method == "POST" else None, person=request.user, preset=form.chosen)
     ties.offer()
     context = preview | {
         "form": form,
@@ -182,7 +183,7 @@ def _form_page(
 
 def _preview(request: PersonRequest, form: JobForm) -> dict[str, Any]:
     """What is worked out of the form as far as it can be read."""
-    ties = ChainingForm(request.POST if request.method == "POST" else {}, person=request.user)
+    ties = ChainingForm(request.POST if request.method == "POST" else {}, person=request.user, preset=form.chosen)
     draft = _draft(request, form, ties.chaining() if ties.is_valid() else PLAIN)
     said, missing = _errors(form)
     said += [

@@ -1,5 +1,6 @@
 """The form of every preset: what it asks, what it writes, and that what a person wrote is never lost."""
 
+import re
 from uuid import uuid4
 
 import pytest
@@ -265,3 +266,12 @@ def test_a_script_that_cannot_be_read_is_not_replaced(window, begun, script):
     response = window.post(PREVIEW, begun("pytorch-single", program="train.py", script=script))
     assert response.context["rendered"] == ""
     assert "script-written" not in response.content.decode()
+
+
+@pytest.mark.parametrize(("slug", "asks_itself"), [("pytorch-single", True), ("sft", False), ("", False)])
+def test_each_thing_is_asked_for_once(window, allocation, slug, asks_itself):
+    page = window.get(NEW, {"preset": slug or "none"}).content.decode()
+    named = re.findall(r'<(?:input|select|textarea) [^>]*\bid="(id_[^"]+)"', page)
+    assert len(named) == len(set(named))
+    assert page.count('name="restarts"') == 1
+    assert ('name="checkpoint_lead"' in page) == (not asks_itself)
