@@ -16,7 +16,7 @@ test_server := SAOLA_ENV_FILE=$(CURDIR)/.stack-test/env/manage.env
 test_env := $(test_server) TEST_DB_TEMPLATE=test_saola_template
 pytest := .venv/bin/pytest -q -p no:cacheprovider $(PYTEST_ARGS)
 
-.PHONY: help run stack stop status reset test test-units test-quotas test-browser test-accounts test-jobs test-faults test-database check bench soak messages requirements
+.PHONY: help run stack stop status reset test test-units test-quotas test-browser test-accounts test-jobs test-records test-faults test-database check bench soak messages requirements
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,9 +44,9 @@ reset: ## Remove the stack with its data, users and everything else of it
 test: ## Build the test stack beside a running one, check, and run every test (under 15 minutes)
 	@$(MAKE) --no-print-directory stack STACK=.stack-test
 	@$(MAKE) --no-print-directory check
-	@echo "tests: browser, accounts and jobs in Slurm, units, faults; each group prints when it is done"
+	@echo "tests: browser, accounts, jobs and records in Slurm, units, faults; each group prints when it is done"
 	@$(MAKE) --no-print-directory test-database
-	@$(MAKE) --no-print-directory -j4 -O test-browser test-accounts test-jobs test-quotas
+	@$(MAKE) --no-print-directory -j5 -O test-browser test-accounts test-jobs test-records test-quotas
 	@$(MAKE) --no-print-directory -j2 -O test-faults test-units
 	@$(test_env) $(pytest) -m "$(alone)"
 
@@ -69,7 +69,10 @@ test-faults:
 	@$(test_env) TEST_DB_SUFFIX=_faults $(pytest) -m "slurm and (stack or fault)"
 
 test-jobs:
-	@$(test_env) TEST_DB_SUFFIX=_jobs $(pytest) -m "$(slurm)" --ignore=tests/scheduler/accounts --ignore=tests/year
+	@$(test_env) TEST_DB_SUFFIX=_jobs $(pytest) -m "$(slurm)" tests/scheduler/jobs tests/scheduler/clusters
+
+test-records:
+	@$(test_env) TEST_DB_SUFFIX=_records $(pytest) -m "$(slurm)" $(foreach room,scheduler/accounts year scheduler/jobs scheduler/clusters,--ignore=tests/$(room))
 
 check: .venv/.installed-dev messages ## Lint, types, layers and migrations: what needs no stack (under 60 s)
 	@.venv/bin/ruff check --quiet . && .venv/bin/ruff format --quiet --check .

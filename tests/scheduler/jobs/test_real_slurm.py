@@ -155,7 +155,7 @@ def test_a_limit_that_lags_behind_the_balance_is_waited_for(real, place):
     open_to_jobs(real.adapter, place)
     assert (job.state, job.attempts) == ("queued", 1)
     assert "limit_late" in job.reason
-    assert real.attempt(job).state == "pending"
+    assert real.attempt(job).state in ("pending", "running")
 
 
 def test_the_line_for_a_shell_is_taken_by_slurm_as_it_is(real):
