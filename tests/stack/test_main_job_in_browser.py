@@ -208,7 +208,8 @@ def run(long: Page, allocation: str) -> int:
     expect(long.locator("#job-preview")).to_contain_text("GPU-hours")
     check(long)
     long.get_by_role("button", name="Submit the job").click()
-    expect(long.get_by_role("region", name="State").get_by_role("status")).to_contain_text("Completed", timeout=JOB_ENDS_MS)
+    state = long.get_by_role("region", name="State").get_by_role("status")
+    expect(state).to_contain_text("Completed", timeout=JOB_ENDS_MS)
     check(long)
     return int(wait_for(lambda: consumed(long, allocation), FOLLOWS_MS / 1000) or 0)
 
