@@ -11,6 +11,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from portal.clock import now
 from scheduler.clusters.adapters.protocol import OUTPUT_FILE_LIMIT_BYTES
 from scheduler.jobs import output
 from scheduler.jobs.logtext import is_binary, shown
@@ -104,7 +105,10 @@ def _may_have_begun(job: Job) -> bool:
 
 
 def _fresh_s(job: Job, what: str) -> float:
-    return output.FRESH_S[what] if job.is_open else output.ENDED_FRESH_S
+    """As for a running job until every answer from before the end is gone: its last lines are waited for."""
+    late = timedelta(seconds=WRITTEN_BY_S + output.KEPT_S)
+    is_settled = not job.is_open and now() > job.updated_at + late
+    return output.ENDED_FRESH_S if is_settled else output.FRESH_S[what]
 
 
 def _is_last(reply: Reply | None, job: Job) -> bool:

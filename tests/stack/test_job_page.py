@@ -41,14 +41,14 @@ def test_the_log_grows_while_the_job_runs_and_its_files_are_saved(stack: Stack, 
     first = log_of(long)
     assert first.startswith("green <b>bold</b>\n100%\nstep 1 of")
     assert steps_in(first) < LINES
-    expect(long.locator("#job-live [role=status]")).to_contain_text("Running")
+    expect(long.locator("#job-live [role=status]").first).to_contain_text("Running")
     expect(long.locator(".meters")).to_contain_text("GPU-hours")
     shoot(long, "job-running")
     # It grows by itself, and whoever reads further up is left there.
     expect(log).to_contain_text(f"step {steps_in(first) + 3} of", timeout=BEGINS_MS)
 
     expect(long.locator("#job-live [role=status]").first).to_contain_text("Completed", timeout=ENDS_MS)
-    expect(log).to_contain_text(f"step {LINES} of")
+    expect(log).to_contain_text(f"step {LINES} of", timeout=BEGINS_MS)
     expect(long.locator("#job-log")).not_to_have_attribute("hx-trigger", re.compile("every"), timeout=ENDS_MS)
     expect(long.locator("#job-usage")).to_contain_text("CPU time")
     expect(long.locator("#job-usage")).to_contain_text("of all its CPUs", timeout=BEGINS_MS)

@@ -146,6 +146,24 @@ def test_it_is_followed_until_it_was_read_after_the_end(window, running, slurm, 
     assert "hx-trigger" not in page
 
 
+def test_the_last_lines_are_not_waited_for_longer_than_others(window, running, slurm, work, clock) -> None:
+    slurm.files[f"slurm-{NUMBER}.out",] = b"step 6\n"
+    window.get(url("log", running))
+    work()
+    Job.objects.filter(pk=running.pk).update(state="completed", updated_at=now())
+    slurm.files[f"slurm-{NUMBER}.out",] = b"step 6\nstep 8\n"
+    clock.shift(3)
+    window.get(url("log", running))
+    assert work() == 1
+    assert "step 8" in window.get(url("log", running)).content.decode()
+    clock.shift(120)
+    window.get(url("log", running))
+    work()
+    clock.shift(3)
+    window.get(url("log", running))
+    assert work() == 0  # long after the end an answer is good for longer
+
+
 def test_only_the_end_of_a_long_log_is_shown(window, running, slurm, work) -> None:
     slurm.files[f"slurm-{NUMBER}.out",] = b"".join(b"line %d\n" % number for number in range(10_000))
     window.get(url("log", running))
