@@ -41,7 +41,7 @@ class Fields(HTMLParser):
         elif tag == "textarea":
             self._text, self.values[name] = name, ""
         elif tag == "select":
-            self._select = name
+            self._select = None if "multiple" in attributes else name  # of several, a browser chooses none by itself
         elif tag == "option" and self._select:
             self.options.setdefault(self._select, []).append(attributes.get("value", ""))
             if "selected" in attributes or self._select not in self.values:
