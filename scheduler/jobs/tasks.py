@@ -7,8 +7,10 @@ from celery import shared_task
 from portal.outbox.models import Message
 from portal.outbox.registry import handler
 from scheduler.clusters.adapters import adapter_for
-from scheduler.jobs import orders, output, submission
 from scheduler.jobs.models import Job
+from scheduler.jobs.orders import carrying
+from scheduler.jobs.output import asking
+from scheduler.jobs.worker import submission
 
 
 @handler("jobs.submit")
@@ -31,7 +33,7 @@ def jobs_cancel(message: Message) -> None:
 @handler("jobs.order")
 def jobs_order(message: Message) -> None:
     """Raises ClusterError where Slurm does not answer: the relay comes again."""
-    orders.carry_out(
+    carrying.carry_out(
         order_id=UUID(message.payload["order"]),
         adapter=adapter_for(message.queue.removeprefix("cluster.")),
     )
@@ -40,6 +42,6 @@ def jobs_order(message: Message) -> None:
 @shared_task
 def output_answer(job_id: str, what: str, number: int, path: list[str]) -> None:
     """What a job wrote or used, for its page. Nobody waits for it and nothing is lost with it."""
-    question = output.Question(UUID(job_id), what, number, tuple(path))
+    question = asking.Question(UUID(job_id), what, number, tuple(path))
     cluster = Job.objects.values_list("cluster__name", flat=True).get(pk=question.job_id)
-    output.answer(question, adapter=adapter_for(cluster))
+    asking.answer(question, adapter=adapter_for(cluster))

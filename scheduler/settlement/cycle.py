@@ -15,7 +15,7 @@ from scheduler.accounts.services import accounts_cycle
 from scheduler.clusters.adapters.protocol import ClusterAdapter, ClusterError
 from scheduler.clusters.models import Cluster
 from scheduler.clusters.services import Look, snapshot_take
-from scheduler.jobs.cycle import cluster_away, jobs_cycle
+from scheduler.jobs.worker.cycle import cluster_away, jobs_cycle
 from scheduler.settlement.models import CycleStep
 from scheduler.settlement.services.outside import outside_cover
 from scheduler.settlement.services.reading import records_settle

@@ -9,7 +9,7 @@ from django.core.cache import caches
 from portal.clock import now
 from scheduler.clusters.models import Partition
 from scheduler.jobs.models import Job, Run
-from scheduler.jobs.output import Question
+from scheduler.jobs.output.asking import Question
 from tests.quotas import makers
 from tests.quotas.makers import HOUR
 from tests.scheduler.jobs.makers import submit

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from django import template
 
 from scheduler.jobs.models import Dependency, Job, Order
-from scheduler.jobs.order_words import order_words
-from scheduler.jobs.verbs import possible
+from scheduler.jobs.orders.verbs import possible
+from scheduler.jobs.orders.words import order_words
 
 register = template.Library()
 

@@ -6,8 +6,8 @@ from django.db.models import Q
 
 from portal.clock import now
 from scheduler.clusters.models import Cluster
-from scheduler.jobs.chains import chain_is_over
 from scheduler.jobs.models import Job, Run
+from scheduler.jobs.worker.chains import chain_is_over
 from scheduler.settlement.charges import is_requeue
 from scheduler.settlement.models import HeldJob
 from scheduler.settlement.seen import Seen

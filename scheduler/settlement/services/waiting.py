@@ -16,9 +16,9 @@ from quotas.allocations.errors import AllocationNotOpen, BalanceTooSmall
 from quotas.allocations.services import hold_take
 from scheduler.clusters.adapters.protocol import ClusterAdapter, ClusterError, QueueJob
 from scheduler.clusters.models import Cluster
-from scheduler.jobs.chains import chain_end, chain_is_over
 from scheduler.jobs.models import Job, Run
 from scheduler.jobs.states import HELD_REASONS
+from scheduler.jobs.worker.chains import chain_end, chain_is_over
 from scheduler.settlement.charges import hold_gpu_seconds
 from scheduler.settlement.models import HeldJob
 from scheduler.settlement.seen import Key

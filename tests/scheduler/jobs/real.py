@@ -18,9 +18,9 @@ from quotas.allocations.models import Allocation
 from scheduler.clusters.adapters import ClusterAdapter, ClusterError, adapter_for
 from scheduler.clusters.models import Cluster
 from scheduler.clusters.services import snapshot_take
-from scheduler.jobs import submission
-from scheduler.jobs.cycle import jobs_cycle
 from scheduler.jobs.models import Job
+from scheduler.jobs.worker import submission
+from scheduler.jobs.worker.cycle import jobs_cycle
 from tests import factories
 from tests.quotas import makers
 from tests.scheduler.jobs.makers import submit

@@ -3,9 +3,9 @@
 from datetime import timedelta
 
 from portal.outbox.models import Message
-from scheduler.jobs import submission
-from scheduler.jobs.cycle import jobs_cycle
 from scheduler.jobs.models import Job
+from scheduler.jobs.worker import submission
+from scheduler.jobs.worker.cycle import jobs_cycle
 from tests.scheduler.jobs.fake import FakeSlurm
 
 

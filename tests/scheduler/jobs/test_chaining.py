@@ -7,12 +7,12 @@ import pytest
 
 from portal.outbox.errors import Later
 from portal.outbox.models import Message
-from scheduler.jobs import submission
 from scheduler.jobs.chaining import After, Chaining
-from scheduler.jobs.chaining_form import ChainingForm
 from scheduler.jobs.errors import JobRefused
+from scheduler.jobs.form.chaining_form import ChainingForm
 from scheduler.jobs.models import Job, Run
 from scheduler.jobs.services import job_cancel
+from scheduler.jobs.worker import submission
 from tests import factories
 from tests.quotas import makers
 from tests.quotas.makers import HOUR, balance

@@ -1,7 +1,7 @@
 from portal.clock import now
 from scheduler.clusters.models import Cluster, Partition
 from scheduler.jobs.chaining import Chaining
-from scheduler.jobs.project_presets import project_preset_save
+from scheduler.jobs.form.project_presets import project_preset_save
 from tests.quotas import makers as quotas
 from tests.scheduler.jobs.makers import submit
 from tests.urls.roles import Row, World

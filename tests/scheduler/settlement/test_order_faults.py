@@ -8,12 +8,12 @@ from portal.clock import now
 from portal.outbox.models import Message
 from scheduler.jobs.chaining import Chaining
 from scheduler.jobs.models import Job, Order, Run
-from scheduler.jobs.verbs import job_extend, job_order, task_cancel
+from scheduler.jobs.orders.verbs import job_extend, job_order, task_cancel
 from tests.quotas.makers import balance
 from tests.scheduler.jobs.dying import worker
 from tests.scheduler.jobs.makers import submit
 from tests.scheduler.jobs.real import Real, clear, place_in_slurm, real_project
-from tests.scheduler.jobs.test_faults import assert_once, recover
+from tests.scheduler.jobs.worker.test_faults import assert_once, recover
 from tests.scheduler.settlement.turning import deliver, turn_until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.fault, pytest.mark.django_db(transaction=True)]

@@ -13,10 +13,10 @@ from scheduler.clusters.adapters.protocol import QueueJob
 from scheduler.jobs.chaining import After, Chaining
 from scheduler.jobs.durations import duration_text
 from scheduler.jobs.errors import VerbImpossible
-from scheduler.jobs.extending import extend
 from scheduler.jobs.models import Job, Order, Run
+from scheduler.jobs.orders.extending import extend
+from scheduler.jobs.orders.verbs import job_extend, job_order, task_cancel
 from scheduler.jobs.services import job_cancel
-from scheduler.jobs.verbs import job_extend, job_order, task_cancel
 from scheduler.settlement.models import Record
 from tests.quotas.makers import balance
 from tests.scheduler.jobs.makers import submit

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from portal.outbox.models import Message
 from portal.outbox.services import messages_deliver
 from scheduler.clusters.services import snapshot_take
-from scheduler.jobs.cycle import jobs_cycle
+from scheduler.jobs.worker.cycle import jobs_cycle
 from scheduler.settlement.services import outside_cover, records_settle, waiting_follow
 from tests.scheduler.jobs.real import Real
 

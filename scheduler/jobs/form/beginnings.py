@@ -1,0 +1,102 @@
+"""How the form begins, and what one click changes in it: a preset, a fix, a job that is run again.
+
+A person's own lines of the script are never lost by choosing something: only lines that nobody changed are replaced.
+"""
+
+from typing import Any
+from uuid import uuid4
+
+from django.http import QueryDict
+
+from scheduler.jobs.durations import duration_input
+from scheduler.jobs.form.forms import PROBE, script_typed
+from scheduler.jobs.form.preset_fields import place_defaults, place_typed
+from scheduler.jobs.models import Job, ProjectPreset
+from scheduler.jobs.presets import Preset, presets
+from scheduler.jobs.presets.stored import stored_read
+from scheduler.jobs.script import block_opened, strip_block
+
+SKELETON = "#!/bin/bash\n# Your commands. srun starts a task on every node.\nsrun hostname\n"
+FIXABLE = ("gpus_per_node", "nodes", "time_limit", "partition", "mode")  # what a one-click fix may set
+
+
+def initial_of(
+    *, preset: str, allocation: str, again: Job | None = None, saved: ProjectPreset | None = None
+) -> dict[str, Any]:
+    """How the form begins: as a preset, a project's own among them, as a job that is run again, or with a skeleton."""
+    begin: dict[str, Any] = {"key": str(uuid4()), "line_end": PROBE, "mode": "simple", "allocation": allocation}
+    if again is not None:
+        return begin | {"allocation": str(again.allocation_id), "name": again.name} | _as_kept(again)
+    if saved is not None:
+        return begin | {"name": saved.title, "save_as": saved.title} | _as_kept(saved)
+    known = presets().get(preset)
+    if known is None:
+        return begin | {"name": "", "gpus_per_node": 1, "nodes": 1, "time_limit": "1h", "script": SKELETON}
+    return begin | _preset_values(known) | {"name": known.slug, "script": known.start}
+
+
+def changed(data: QueryDict, rendered: str, fix: str) -> dict[str, Any]:
+    """The form's data after one click: `nodes=1`, `preset=NAME`, `script=` (the preset's lines again), `own=` (what the
+    preset wrote becomes the person's own lines). Anything else changes nothing. `rendered`: the script as the form
+    would write it, "" where it cannot."""
+    new: dict[str, Any] = data.dict() | {"script": rendered or script_typed(data), "line_end": PROBE}
+    field, _equals, value = fix.partition("=")
+    preset = presets().get(new.get("preset", ""))
+    if field == "preset":
+        new |= _chosen(new, preset, presets().get(value))
+    elif field == "script":
+        new["script"] = preset.start if preset else SKELETON
+    elif field == "own":
+        new |= {"preset": "", "script": block_opened(new["script"])}
+    elif field in FIXABLE:
+        new[field] = value
+    return new
+
+
+def _as_kept(kept: Job | ProjectPreset) -> dict[str, Any]:
+    stored, preset = stored_read(kept.filled), presets().get(kept.preset)
+    values: dict[str, Any] = {
+        "gpus_per_node": kept.gpus_per_node,
+        "nodes": kept.nodes,
+        "time_limit": duration_input(kept.time_limit_s),
+        "partition": stored.partition,
+        "script": kept.script,
+    }
+    if preset is None or (preset.has_blocks and not stored.version):
+        # What wrote the block is not there any more, so its lines are the person's now.
+        return values | {"script": block_opened(kept.script)}
+    known = {one.name for one in preset.fields}
+    fields = {name: value for name, value in stored.fields.items() if name in known}
+    places = place_typed(stored) if preset.has_blocks else {}
+    changed_since = stored.version not in (0, preset.version)
+    return values | fields | places | {"preset": preset.slug, "preset_changed": changed_since}
+
+
+def _chosen(data: dict[str, Any], old: Preset | None, preset: Preset | None) -> dict[str, Any]:
+    own = strip_block(data["script"]).strip()
+    untouched = own in ("", SKELETON.strip(), *(one.start.strip() for one in presets().values()))
+    named = data.get("name", "").strip() not in ("", old.slug if old else "")
+    if preset is None:
+        script = SKELETON if untouched else block_opened(data["script"])
+        return {"preset": "", "script": script} | ({} if named else {"name": ""})
+    values = _preset_values(preset)
+    if old:
+        # What the person typed stays; what was only the other preset's default does not.
+        defaults = {one.name: one.default for one in old.fields} | place_defaults(old)
+        typed = {name for name in values if name in defaults and data.get(name, defaults[name]) != defaults[name]}
+        values = {name: value for name, value in values.items() if name not in typed}
+    if untouched:
+        values["script"] = preset.start
+    return values | ({} if named else {"name": preset.slug})
+
+
+def _preset_values(preset: Preset) -> dict[str, Any]:
+    fields = {one.name: one.default for one in preset.fields}
+    return {
+        "preset": preset.slug,
+        "gpus_per_node": preset.gpus_per_node,
+        "nodes": preset.nodes,
+        "time_limit": duration_input(preset.time_limit_s),
+        **fields,
+        **(place_defaults(preset) if preset.has_blocks else {}),
+    }

@@ -1,0 +1,1 @@
+"""What a person asks of a job that is in Slurm, and how it is carried out."""

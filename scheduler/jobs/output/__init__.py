@@ -1,0 +1,1 @@
+"""What a job wrote and used, as its page shows it."""
