@@ -47,14 +47,17 @@ test: ## Build the test stack beside a running one, check, and run every test (u
 	@echo "tests: browser, accounts, jobs and records in Slurm, units, faults; each group prints when it is done"
 	@$(MAKE) --no-print-directory test-database
 	@$(MAKE) --no-print-directory -j5 -O test-browser test-accounts test-jobs test-records test-quotas
-	@$(MAKE) --no-print-directory -j2 -O test-faults test-units
+	@$(MAKE) --no-print-directory -j3 -O test-faults test-units test-scheduler
 	@$(test_env) $(pytest) -m "$(alone)"
 
 test-database:  # migrated once, in 20 s of CPU, and copied by each group
 	@$(test_server) TEST_DB_SUFFIX=_template $(pytest) --create-db --reuse-db tests/portal/outbox/test_relay.py >/dev/null
 
 test-units:
-	@$(test_env) $(pytest) -m "$(unit)" --ignore=tests/quotas
+	@$(test_env) $(pytest) -m "$(unit)" --ignore=tests/quotas --ignore=tests/scheduler
+
+test-scheduler:
+	@$(test_env) TEST_DB_SUFFIX=_scheduler $(pytest) -m "$(unit)" tests/scheduler
 
 test-quotas:
 	@$(test_env) TEST_DB_SUFFIX=_quotas $(pytest) -m "$(unit)" tests/quotas

@@ -84,16 +84,20 @@ def at_rest(page: Page) -> None:
     expect(page.locator(UNDER_WAY)).to_have_count(0)
 
 
-def faults(page: Page) -> list[str]:
-    """What axe finds on the page as it stands, and whether it is wider than its window."""
+def faults(page: Page, *, is_read: bool = True) -> list[str]:
+    """What axe finds on the page as it stands (`is_read`), and whether it is wider than its window."""
     at_rest(page)
-    if not page.evaluate("'axe' in window"):
-        page.evaluate(Axe().axe_script)
-    findings = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
-    found = [f"{one['id']}: {node['html'][:150]}" for one in findings for node in one["nodes"]]
+    found = accessibility_faults(page) if is_read else []
     overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     where = f"{page.url} at {page.viewport_size['width'] if page.viewport_size else '?'}"
     return [f"{where}: {what}" for what in (*found, *([f"{overflow} px too wide"] if overflow > 0 else []))]
+
+
+def accessibility_faults(page: Page) -> list[str]:
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(Axe().axe_script)
+    findings = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
+    return [f"{one['id']}: {node['html'][:150]}" for one in findings for node in one["nodes"]]
 
 
 def check(page: Page, url: str = "") -> None:

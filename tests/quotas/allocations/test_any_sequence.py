@@ -110,7 +110,7 @@ def test_any_sequence_of_verbs_keeps_the_promises() -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         Promises,
         settings=settings(
-            max_examples=300 if SOAK else 8,
+            max_examples=300 if SOAK else 4,
             stateful_step_count=40 if SOAK else 25,
             deadline=None,
             derandomize=not SOAK,

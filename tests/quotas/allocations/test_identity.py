@@ -275,7 +275,7 @@ def test_the_figures_add_up_after_any_sequence_of_verbs() -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         Verbs,
         settings=settings(
-            max_examples=500 if os.environ.get("SOAK") else 8,
+            max_examples=500 if os.environ.get("SOAK") else 4,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -320,7 +320,7 @@ def test_money_follows_the_hours_after_any_sequence_of_verbs() -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         Money,
         settings=settings(
-            max_examples=300 if os.environ.get("SOAK") else 12,
+            max_examples=300 if os.environ.get("SOAK") else 6,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),

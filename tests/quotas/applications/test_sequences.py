@@ -5,6 +5,8 @@
 - the record has every move, in order, with who made it; who may not act changes nothing.
 """
 
+import os
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -66,7 +68,11 @@ def act(verb: str, person: User, application: Application, number: int) -> None:
         application_withdraw(person=person, application=application)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=300 if "SOAK" in os.environ else 15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(steps=st.lists(st.tuples(VERBS, PEOPLE), max_size=14))
 def test_any_order_of_steps_keeps_the_promises(
     organisation: Organisation,

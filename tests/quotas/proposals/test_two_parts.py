@@ -125,7 +125,7 @@ class World:
 
 
 @settings(
-    max_examples=500 if SOAK else 40,
+    max_examples=500 if SOAK else 20,
     derandomize=not SOAK,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -182,7 +182,7 @@ class World:
 @pytest.mark.django_db
 @given(st.lists(step, min_size=5, max_size=30))
 @settings(
-    max_examples=500 if SOAK else 30,
+    max_examples=500 if SOAK else 12,
     derandomize=not SOAK,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

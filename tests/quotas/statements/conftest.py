@@ -34,6 +34,12 @@ def programme(db: None) -> Programme:
 
 
 @pytest.fixture
+def untypeset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The PDF, a second of a process of its own each, is a few bytes. `test_formats` reads the real one."""
+    monkeypatch.setattr("quotas.statements.services.files.pdf_of", lambda _document: b"%PDF-1.7 not typeset")
+
+
+@pytest.fixture
 def allocation(project: Project, programme: Programme) -> Allocation:
     """100 H100-hours and 3,333,300 VND for Sao Mai AI's project, awarded in October 2026."""
     with at(2026, 10, 5):

@@ -68,6 +68,7 @@ def test_the_months_say_how_many_statements_and_differences_each_has(
     ]  # fmt: skip
 
 
+@pytest.mark.usefixtures("untypeset")
 def test_an_operator_has_a_month_closed_by_the_worker(
     allocation: Allocation, operator: User, organisation_manager: User, client_of: ClientOf
 ) -> None:

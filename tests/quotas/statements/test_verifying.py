@@ -79,6 +79,7 @@ def test_a_transfer_smuggled_into_a_closed_month_is_found(statement: Statement) 
     assert verify()["ok"] is False
 
 
+@pytest.mark.usefixtures("untypeset")
 @pytest.mark.parametrize(
     ("sql", "said"),
     [
