@@ -6,17 +6,17 @@ SHELL := /bin/sh
 python := .venv/bin/python
 stack := cd ansible && /usr/bin/python3 -B -m stack --stack $(STACK) $(if $(PORT_BASE),--port-base $(PORT_BASE))
 manage := SAOLA_ENV_FILE=$(CURDIR)/$(STACK)/env/manage.env $(python) manage.py
-# Tests run in groups side by side, each a process with a database of its own, a copy of what `make test-database` made:
-# those in Slurm and in a browser mostly wait. Who kills Slurm's processes runs beside those that have nothing to do with
-# Slurm; who kills others, or needs the stack to itself, runs alone.
+# Tests run in groups side by side, each a process with a database of its own, a copy of what `make test-database` made.
+# First those in Slurm and in a browser, which often wait. Then the tests that kill the stack's processes, beside those that
+# need none of it but PostgreSQL; who kills that runs alone.
 unit := not (browser or slurm or stack or fault)
 slurm := slurm and not (stack or fault)
-alone := (stack or fault) and not (slurm or browser)
+dying := (stack or fault) and not (browser or alone)
 test_server := SAOLA_ENV_FILE=$(CURDIR)/.stack-test/env/manage.env
 test_env := $(test_server) TEST_DB_TEMPLATE=test_saola_template
 pytest := .venv/bin/pytest -q -p no:cacheprovider $(PYTEST_ARGS)
 
-.PHONY: help run stack stop status reset test test-units test-quotas test-browser test-accounts test-jobs test-records test-faults test-database check bench soak messages requirements
+.PHONY: help run stack stop status reset test test-units test-quotas test-browser test-accounts test-jobs test-records test-dying test-scheduler test-database check bench soak messages requirements
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,11 +44,11 @@ reset: ## Remove the stack with its data, users and everything else of it
 test: ## Build the test stack beside a running one, check, and run every test (under 15 minutes)
 	@$(MAKE) --no-print-directory stack STACK=.stack-test
 	@$(MAKE) --no-print-directory check
-	@echo "tests: browser, accounts, jobs and records in Slurm, units, faults; each group prints when it is done"
+	@echo "tests: browser, accounts, jobs and records in Slurm, units beside what dies; each group prints when it is done"
 	@$(MAKE) --no-print-directory test-database
-	@$(MAKE) --no-print-directory -j5 -O test-browser test-accounts test-jobs test-records test-quotas
-	@$(MAKE) --no-print-directory -j3 -O test-faults test-units test-scheduler
-	@$(test_env) $(pytest) -m "$(alone)"
+	@$(MAKE) --no-print-directory -j4 -O test-browser test-accounts test-jobs test-records
+	@$(MAKE) --no-print-directory -j4 -O test-dying test-units test-scheduler test-quotas
+	@$(test_env) $(pytest) -m alone
 
 test-database:  # migrated once, in 20 s of CPU, and copied by each group
 	@$(test_server) TEST_DB_SUFFIX=_template $(pytest) --create-db --reuse-db tests/portal/outbox/test_relay.py >/dev/null
@@ -68,8 +68,8 @@ test-browser:
 test-accounts:
 	@$(test_env) TEST_DB_SUFFIX=_accounts $(pytest) -m "$(slurm)" tests/scheduler/accounts tests/year
 
-test-faults:
-	@$(test_env) TEST_DB_SUFFIX=_faults $(pytest) -m "slurm and (stack or fault)"
+test-dying:
+	@$(test_env) TEST_DB_SUFFIX=_dying $(pytest) -m "$(dying)"
 
 test-jobs:
 	@$(test_env) TEST_DB_SUFFIX=_jobs $(pytest) -m "$(slurm)" tests/scheduler/jobs tests/scheduler/clusters

@@ -10,6 +10,8 @@ from django.core.cache.backends.redis import RedisCache
 from portal import settings as installed
 from portal.redis_json import JsonSerializer
 
+pytestmark = pytest.mark.stack
+
 
 class Harmful:
     ran = False

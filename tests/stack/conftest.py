@@ -83,6 +83,14 @@ def submit(visitor: Visitor, script: str) -> str:
     return visitor.location
 
 
+@pytest.fixture(scope="module")
+def long(stack: Stack) -> Visitor:
+    """One session for all: whoever was logged in stays so, whatever dies."""
+    visitor = stack.visitor("long")
+    visitor.cookies["django_language"] = "en"
+    return visitor
+
+
 @pytest.fixture(scope="session")
 def stack() -> Stack:
     """The stack with the main job played once on it."""

@@ -1,4 +1,7 @@
-"""Every process of the stack is killed with -9 while a job is on its way: it comes back, and the job happens once."""
+"""Every process of the stack is killed with -9 while a job is on its way: it comes back, and the job happens once.
+
+PostgreSQL, on which every other test stands as well, dies in `test_postgresql_dies`.
+"""
 
 import os
 import signal
@@ -17,7 +20,6 @@ COMES_BACK_S = 60
 JOB_ENDS_S = 180
 PROGRAMS = [
     "redis",
-    "postgresql",
     "mariadb",
     "slurmdbd",
     "slurmctld",
@@ -49,28 +51,29 @@ def is_back(name: str, killed: int) -> bool:
     return pid_of(name) not in (0, killed)
 
 
-@pytest.fixture(scope="module")
-def long(stack: Stack) -> Visitor:
-    """One session for all: whoever was logged in stays so, whatever dies."""
-    visitor = stack.visitor("long")
-    visitor.cookies["django_language"] = "en"
-    return visitor
-
-
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_killed_process_comes_back_and_the_job_happens(long: Visitor, name: str) -> None:
-    path = submit(long, SCRIPT)
+    dies_while_a_job_is_on_its_way(long, name)
+
+
+def dies_while_a_job_is_on_its_way(visitor: Visitor, name: str) -> None:
+    path = submit(visitor, SCRIPT)
     killed = kill(name)
     assert wait_for(lambda: is_back(name, killed), COMES_BACK_S), f"{name} did not come back"
-    assert wait_for(lambda: "Completed" in page_of(long, path), JOB_ENDS_S), f"no end after {name} was killed: {path}"
+    ended = wait_for(lambda: "Completed" in page_of(visitor, path), JOB_ENDS_S)
+    assert ended, f"no end after {name} was killed: {path}"
 
 
 def test_after_all_that_every_record_is_charged_once(stack: Stack, long: Visitor) -> None:
+    every_record_is_charged_once(stack, long)
+
+
+def every_record_is_charged_once(stack: Stack, visitor: Visitor) -> None:
     found = stack.reconciled()
     assert (found["residual_gpu_seconds"], found["differences"]) == (0, [])
     assert stack.answer("ledger_verify")["ok"]
     assert stack.answer("cluster_plan", "--cluster", "local")["changes"] == []
-    assert wait_for(lambda: long.get("/healthz")[0] == 200, COMES_BACK_S)
+    assert wait_for(lambda: visitor.get("/healthz")[0] == 200, COMES_BACK_S)
 
 
 def page_of(visitor: Visitor, path: str) -> str:
