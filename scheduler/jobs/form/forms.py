@@ -133,7 +133,8 @@ class JobForm(forms.Form):
         value = self.cleaned_data["allocation"]
         found = allocation_chosen(self.person, int(value)) if value.isdecimal() and len(value) < 19 else None
         if found is None:
-            raise forms.ValidationError(_("Choose an allocation of one of your projects."))
+            code = "" if value else "required"  # nothing chosen yet is nothing wrong yet
+            raise forms.ValidationError(_("Choose an allocation of one of your projects."), code=code)
         return found
 
     def clean_time_limit(self) -> int:

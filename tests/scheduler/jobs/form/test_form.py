@@ -76,6 +76,8 @@ def test_a_new_form_lacks_something_and_nothing_in_it_is_wrong(window, begun):
     more = window.post(PREVIEW, begun("pytorch-single", environment="conda", code="git"))
     assert set(more.context["missing"]) == {"Program", "conda environment", "Repository"}
     assert more.context["problems"] == []
+    nowhere = window.post(PREVIEW, begun("pytorch-single", allocation=""))
+    assert (nowhere.context["missing"], nowhere.context["problems"]) == (["Project and allocation", "Program"], [])
 
 
 def test_the_script_follows_the_form_and_the_persons_lines_stay(window, begun):
