@@ -45,6 +45,7 @@ INSTALLED_APPS = [
     "quotas.reviews",
     "quotas.statements",
     "scheduler.clusters",
+    "scheduler.datasets",
     "scheduler.accounts",
     "scheduler.jobs",
     "scheduler.settlement",
@@ -184,6 +185,7 @@ CENTRE_GPUS = env.int("CENTRE_GPUS", 10_240)  # in all clusters; estimates speak
 CLUSTERS = env.list("CLUSTERS", default=["local"])
 CLUSTER_CYCLE_S = env.int("CLUSTER_CYCLE_S", 30)
 SLURM = env.json("SLURM", default={})  # per cluster: slurm_conf, bin_dir, wrappers_dir, sudo, researchers_group
+DATA_GROUP_PREFIX = env("DATA_GROUP_PREFIX", default="sd-")  # of the unix groups that keep data sets
 PROMETHEUS_URL = env("PROMETHEUS_URL", default="")
 METRICS_TOKEN = env("METRICS_TOKEN", default="")
 CONTACT_EMAIL = env("CONTACT_EMAIL", default="")  # where an organisation without an account asks for one

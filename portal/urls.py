@@ -17,6 +17,7 @@ urlpatterns = [
     path("statements/", include("quotas.statements.urls")),
     path("capacity/", include("scheduler.clusters.urls")),
     path("clusters/", include("scheduler.accounts.urls")),
+    path("data-sets/", include("scheduler.datasets.urls")),
     path("jobs/", include("scheduler.jobs.urls")),
     path("settlement/", include("scheduler.settlement.urls")),
     path("reports/", include("monitoring.reports.urls")),

@@ -99,6 +99,12 @@ class Stack:
             if entry.pw_name.startswith(f"{self.name}-") or entry.pw_name in researchers
         }
 
+    def groups(self) -> list[str]:
+        """The stack's own unix groups that are there, those of data sets included; not the users' own."""
+        shared = {f"{self.name}-res", f"{self.name}-acct", f"{self.name}-files"}
+        names = [entry.gr_name for entry in grp.getgrall()]
+        return sorted(name for name in names if name in shared or name.startswith(f"{self.name}-d-"))
+
     # ---- what it remembers of itself, in the stack's directory
 
     def record(self) -> dict[str, Any]:

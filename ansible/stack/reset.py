@@ -22,7 +22,7 @@ def reset(stack: Stack) -> None:
         # Their homes lie below the state directory and are gone by now.
         subprocess.run(["/usr/sbin/userdel", "--force", name], check=True, capture_output=True)
         _remove(Path("/var/mail") / name)
-    for group in (f"{stack.name}-res", f"{stack.name}-acct", f"{stack.name}-files", *users):
+    for group in (*stack.groups(), *users):
         subprocess.run(["/usr/sbin/groupdel", group], check=False, capture_output=True)
     _remove(stack.directory)
     if not stacks_of_checkout():

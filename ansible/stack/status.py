@@ -186,7 +186,7 @@ def outside(stack: Stack) -> list[str]:
     found = [str(place) for place in places if os.path.lexists(place)]
     if stack.users():
         found.append("unix users " + " ".join(sorted(stack.users())))
-        found.append(f"unix groups {stack.name}-res {stack.name}-acct {stack.name}-files")
+        found.append("unix groups " + " ".join(stack.groups()))
     return found
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 
+from monitoring.canary.data_set import data_set_ensure
 from monitoring.canary.errors import CanaryFailed
 from monitoring.canary.programme import ACTOR, PROGRAMME, programme_furnish, programme_make
 from portal.people.models import CentreRole, Membership, Organisation, User
@@ -67,6 +68,7 @@ def demo_ensure() -> Demo:
             _file_write([*known, *made])
         programme, proposer, confirmer = Programme.objects.get(slug=PROGRAMME), _person("oanh"), _person("quan")
         programme_furnish(programme=programme, proposer=proposer, approver=confirmer)
+        data_set_ensure(operator=proposer)
     return Demo(
         programme=programme,
         organisation=Organisation.objects.get(slug="nom-ai"),

@@ -14,6 +14,7 @@ from portal.audit.tracking import track
 from portal.people.models import Project, User
 from quotas.allocations.models import Allocation
 from scheduler.clusters.models import Cluster
+from scheduler.datasets.models import DataSet
 
 
 # What never changes, or is said by another field (the allocation names project and cluster), is not copied each time.
@@ -204,6 +205,19 @@ class Dependency(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["job", "on"], name="dependency_once")]
+        ordering = ["id"]
+
+
+class DataSetUse(models.Model):
+    """A data set that a job was given, as it was then: the catalogue may say another version or path since."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="data_set_uses")
+    data_set = models.ForeignKey(DataSet, on_delete=models.PROTECT, related_name="uses")
+    version = models.CharField(max_length=40)
+    path = models.CharField(max_length=500)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["job", "data_set"], name="data_set_use_once")]
         ordering = ["id"]
 
 

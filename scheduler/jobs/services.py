@@ -8,7 +8,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID, uuid4, uuid5
 
@@ -26,6 +26,7 @@ from quotas.allocations.services import holds_take, holds_void
 from scheduler.clusters.models import Cluster
 from scheduler.clusters.names import account_name
 from scheduler.jobs.chaining import PLAIN, Chaining, array_verdict, chaining_problems, ties_set, ties_write
+from scheduler.jobs.data_sets import NONE, Chosen, data_sets_choose, data_sets_write
 from scheduler.jobs.durations import slurm_time
 from scheduler.jobs.errors import JobEnded, JobRefused
 from scheduler.jobs.models import Job, Run
@@ -51,6 +52,7 @@ class Draft:
     verdict: Verdict | None
     rendered: str  # "" while the script cannot be rendered; what is wrong in a preset's fields is left out of it
     problems: tuple[Problem, ...]
+    data_sets: Chosen = NONE
 
 
 def job_draft(
@@ -66,10 +68,12 @@ def job_draft(
     filled: Filled | None = None,
     partition: str = "",
     chaining: Chaining = PLAIN,
+    data_sets: Sequence[int] = (),
 ) -> Draft:
     """Everything that stands in the way of a job, without writing anything.
 
     `filled`: the preset, if the script has one, as it was filled in. `partition`: "" lets the portal choose.
+    `data_sets` of the catalogue, by their numbers.
     """
     problems = [*_name_problems(name), *_script_problems(script)]
     cluster = cluster_of(allocation) if allocation else None
@@ -95,12 +99,24 @@ def job_draft(
         verdict = array_verdict(
             verdict, tasks, gpus=shape.gpus, time_limit_s=time_limit_s, overshoot_s=cluster.overshoot_s
         )
-    head, unfit = head_render(filled, shape=shape, project=project.slug) if filled else (NOTHING, [])
+    chosen = data_sets_choose(data_sets, person=person, project=project, cluster=cluster)
+    head, unfit = NOTHING, list(chosen.problems)
+    if filled:
+        head, wrong = head_render(filled, shape=shape, project=project.slug, mounts=chosen.paths)
+        unfit += wrong
+    head = replace(head, lines=(*chosen.lines, *head.lines))
     rendered = ""
     if not problems:
         rendered = script_render(script, _block(name, allocation, cluster, shape, verdict.partition), head)
     problems += [*unfit, *verdict.problems]
-    return Draft(cluster=cluster, gpu_type=shape.gpu_type, verdict=verdict, rendered=rendered, problems=tuple(problems))
+    return Draft(
+        cluster=cluster,
+        gpu_type=shape.gpu_type,
+        verdict=verdict,
+        rendered=rendered,
+        problems=tuple(problems),
+        data_sets=chosen,
+    )
 
 
 def job_submit(
@@ -117,6 +133,7 @@ def job_submit(
     filled: Filled | None = None,
     partition: str = "",
     chaining: Chaining = PLAIN,
+    data_sets: Sequence[int] = (),
     form_key: UUID | None = None,
 ) -> Job:
     """Takes a job: row, hold and the order to submit it, in one transaction. The cluster's worker does the rest.
@@ -136,7 +153,7 @@ def job_submit(
         unix_account=person.unix_account or "",
         name=name,
         preset=filled.preset.slug if filled else "",
-        filled=filled_stored(filled, partition),
+        filled=filled_stored(filled, partition, data_sets),
         script=script,
         gpu_type=allocation.gpu_type,
         nodes=nodes,
@@ -145,7 +162,7 @@ def job_submit(
     )
     job.form_key = _content_key(form_key, job, chaining) if form_key else None
     try:
-        return _job_take(job, person, filled, partition, chaining)
+        return _job_take(job, person, filled, partition, chaining, data_sets)
     except JobRefused:
         # Sent twice, and the first one took the balance that this one misses: it is that job.
         same = _job_same(job)
@@ -165,7 +182,14 @@ def _job_same(job: Job) -> Job | None:
     return Job.objects.filter(person=job.person, form_key=job.form_key).first() if job.form_key else None
 
 
-def _job_take(job: Job, person: User, filled: Filled | None, partition: str, chaining: Chaining) -> Job:
+def _job_take(
+    job: Job,
+    person: User,
+    filled: Filled | None,
+    partition: str,
+    chaining: Chaining,
+    data_sets: Sequence[int],
+) -> Job:
     draft = job_draft(
         person=person,
         project=job.project,
@@ -178,6 +202,7 @@ def _job_take(job: Job, person: User, filled: Filled | None, partition: str, cha
         filled=filled,
         partition=partition,
         chaining=chaining,
+        data_sets=data_sets,
     )
     if draft.problems or draft.verdict is None or draft.cluster is None:
         raise JobRefused(draft.problems)
@@ -186,7 +211,7 @@ def _job_take(job: Job, person: User, filled: Filled | None, partition: str, cha
     job.restarts_most = max(job.restarts_most, restarts_of(filled))
     try:
         with transaction.atomic():
-            _job_write(job, person, chaining, hold_gpu_seconds=draft.verdict.hold_gpu_seconds)
+            _job_write(job, person, chaining, draft.data_sets, hold_gpu_seconds=draft.verdict.hold_gpu_seconds)
     except IntegrityError as error:
         same = _job_same(job)  # the unique form_key made us wait until the other's transaction was committed
         if same is None:
@@ -253,12 +278,13 @@ def runs_void(runs: QuerySet[Run], *, reason: str, actor: User | str, state: str
     runs.filter(ended_at__isnull=True).update(hold_resolved=True, state=state, ended_at=moment)
 
 
-def _job_write(job: Job, person: User, chaining: Chaining, *, hold_gpu_seconds: int) -> None:
+def _job_write(job: Job, person: User, chaining: Chaining, chosen: Chosen, *, hold_gpu_seconds: int) -> None:
     """`hold_gpu_seconds` of the whole job: of an array's tasks, each has its own run and its own part."""
     moment = now()
     job.created_at = job.updated_at = moment
     job.save(force_insert=True)
     ties_write(job, chaining)
+    data_sets_write(job, chosen)
     tasks: Sequence[int | None] = chaining.tasks.tasks if chaining.tasks else [None]
     holds = {uuid4(): task for task in tasks}
     each_gpu_seconds = hold_gpu_seconds // len(holds)

@@ -25,6 +25,7 @@ urlpatterns = [
     path("", views.job_list, name="list"),
     path("new/", form.job_new, name="new"),
     path("new/preview/", form.job_preview, name="preview"),
+    path("new/data-sets/", form.job_data_sets, name="data_sets"),
     path("new/save/", form.preset_save, name="preset_save"),
     path("presets/<int:pk>/withdraw/", form.preset_withdraw, name="preset_withdraw"),
     path("card/", views.card, name="card"),

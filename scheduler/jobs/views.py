@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 from portal.people.selectors import project_get, projects_of, projects_visible
 from portal.web.requests import PersonRequest
 from scheduler.jobs import selectors, services
+from scheduler.jobs.data_sets import data_sets_used
 from scheduler.jobs.errors import JobEnded
 from scheduler.jobs.models import Job
 from scheduler.jobs.paging import JobPaginator
@@ -44,6 +45,7 @@ def job_list(request: PersonRequest) -> HttpResponse:
 def job(request: PersonRequest, pk: UUID) -> HttpResponse:
     found = selectors.job_get(request.user, pk)
     context = _live_context(request, found) | {"may_submit": projects_of(request.user).exists()}
+    context["data_sets"] = data_sets_used(found)
     context["shell_line"] = line_of_job(found) if found.partition else ""
     context["may_read"] = selectors.may_cancel(request.user, found)  # as job_get_readable
     return render(request, "jobs/job.html", context)

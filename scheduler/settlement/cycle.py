@@ -15,6 +15,7 @@ from scheduler.accounts.services import accounts_cycle
 from scheduler.clusters.adapters.protocol import ClusterAdapter, ClusterError
 from scheduler.clusters.models import Cluster
 from scheduler.clusters.services import Look, snapshot_take
+from scheduler.datasets.services.groups import groups_cycle
 from scheduler.jobs.worker.cycle import cluster_away, jobs_cycle
 from scheduler.settlement.models import CycleStep
 from scheduler.settlement.services.outside import outside_cover
@@ -46,6 +47,7 @@ def cycle_run(cluster: Cluster, adapter: ClusterAdapter) -> None:
         ("settle", lambda: records_settle(cluster=cluster, adapter=adapter, look=look)),
         ("waiting", lambda: waiting_follow(cluster=cluster, adapter=adapter, queue=queue)),
         ("accounts", lambda: accounts_cycle(cluster.name, adapter=adapter)),
+        ("data_sets", lambda: groups_cycle(cluster.name)),
         ("reconcile", lambda: reconcile_if_due(cluster=cluster, adapter=adapter)),
     ]
     for name, work in steps:

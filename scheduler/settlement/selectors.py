@@ -14,7 +14,7 @@ from portal.people.rules import Person, reads_everything
 from scheduler.clusters.models import Cluster
 from scheduler.settlement.models import Cursor, CycleStep, Kept, Reconciliation, Record
 
-STEPS = ("snapshot", "outbox", "jobs", "outside", "settle", "waiting", "accounts", "reconcile")
+STEPS = ("snapshot", "outbox", "jobs", "outside", "settle", "waiting", "accounts", "data_sets", "reconcile")
 KEPT_SHOWN = 100
 CLOCK_OFF_S = 5  # from here on a page says that the clocks differ
 LATE_CYCLES = 4  # a step that has not succeeded for so many cycles, and for a minute, is late

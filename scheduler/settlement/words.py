@@ -30,6 +30,7 @@ STEPS: dict[str, str | Promise] = {
     "settle": _("Charge finished jobs"),
     "waiting": _("Release jobs that waited for GPU-hours"),
     "accounts": _("Accounts and limits"),
+    "data_sets": _("Let people in to data sets"),
     "reconcile": _("Compare the three numbers"),
 }
 

@@ -8,7 +8,12 @@ from stack.layout import Stack
 from tests.ansible.conftest import CHECKOUT
 
 pytestmark = pytest.mark.slurm
-WRAPPERS = sorted(path.name for path in (CHECKOUT / "scheduler/clusters/wrappers").iterdir() if path.is_file())
+OF_ROOT = "groups"
+WRAPPERS = sorted(
+    path.name
+    for path in (CHECKOUT / "scheduler/clusters/wrappers").iterdir()
+    if path.is_file() and path.name != OF_ROOT
+)
 
 
 def as_worker(stack: Stack, *command: str) -> subprocess.CompletedProcess[str]:
@@ -47,6 +52,14 @@ def test_a_wrapper_runs_as_nobody_else(stack: Stack, wrapper: str, target: str) 
     done = as_worker(stack, "-u", target, str(stack.install / "libexec" / wrapper))
     assert done.returncode == 1
     assert "sudo:" in done.stderr
+
+
+def test_only_the_groups_wrapper_runs_as_root_and_as_nobody_else(stack: Stack, researcher: str) -> None:
+    program = str(stack.install / "libexec" / OF_ROOT)
+    assert as_worker(stack, "-u", "root", program).stderr.startswith("saola-groups: request:")
+    for target in (researcher, f"{stack.name}-slurm"):
+        assert "sudo:" in as_worker(stack, "-u", target, program).stderr
+    assert "sudo:" in as_worker(stack, "-u", "root", program, "--help").stderr
 
 
 def test_arguments_are_refused(stack: Stack, researcher: str) -> None:

@@ -54,11 +54,16 @@ PAGES = {
         /statements/ /statements/months/{month}/ /statements/months/{month.next}/ /statements/{statement.number}/
         /organisations/{organisation.slug}/ /people/ /audit/ /accounts/password/change/
         /clusters/ /clusters/{cluster.name}/ /settlement/
+        /data-sets/ /data-sets/new/ /data-sets/{data_set.slug}/ /data-sets/{data_set.slug}/edit/
+        /data-sets/{data_set.slug}/withdraw/ /data-sets/{data_set_draft.slug}/
         /clusters/{cluster.name}/repair/?kind=association&object=sl-mo-hinh/tuan/h100
         /clusters/{cluster.name}/repair/?kind=qos&object=mo-hinh-h100-1a2b3c
     """,
     "second_operator": "/reviews/applications/{proposed.pk}/ /reviews/applications/{waiting.pk}/",
-    "researcher": "/jobs/{job_running.pk}/ /jobs/{job_ended.pk}/ /jobs/{job_waiting.pk}/",
+    "researcher": """
+        /jobs/{job_running.pk}/ /jobs/{job_ended.pk}/ /jobs/{job_waiting.pk}/ /data-sets/ /data-sets/{data_set.slug}/
+        /jobs/new/?allocation={job_running.allocation_id}
+    """,
     "auditor": "/reviews/calls/{call.slug}/reviewers/ /proposals/{proposal.pk}/ /statements/",
 }
 SOAK = "SOAK" in os.environ

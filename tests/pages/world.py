@@ -38,6 +38,7 @@ from quotas.statements.months import Month
 from quotas.statements.services import files_make, periods_close, statements_issue, statements_verify
 from scheduler.clusters.models import Cluster
 from scheduler.clusters.services import snapshot_take
+from scheduler.datasets.services.groups import groups_apply
 from tests import factories
 from tests.pages.cluster_at_work import worked_on_by_hand
 from tests.pages.jobs import jobs_in_three_states
@@ -48,6 +49,8 @@ from tests.quotas.makers import HOUR
 from tests.quotas.reviews.conftest import reviewed
 from tests.scheduler.clusters.test_capacity_pages import Seen
 from tests.scheduler.clusters.test_occupancy import node
+from tests.scheduler.datasets import makers as data_sets
+from tests.scheduler.datasets.host import Host
 
 World = SimpleNamespace  # the cast of tests/conftest.py by name, and what is made here
 TERMS = Terms(shares=makers.SHARES, open_vouchers_limit=9, three_person_above_vnd=1_000_000_000)
@@ -83,6 +86,18 @@ def _cluster(world: World) -> None:
     slurm.shown_queue[0] = replace(slurm.shown_queue[0], account=f"sl-{world.project.slug}", start_at=now())
     snapshot_take(cluster=world.cluster, adapter=slurm)
     worked_on_by_hand(world.cluster)
+    _data_sets(world)
+
+
+def _data_sets(world: World) -> None:
+    """One that is used, one that begins, and a worker that waits for an operator because too many would leave."""
+    named = data_sets.named(organisations=[world.organisation])
+    world.data_set = data_sets.offered(world.cluster, **named)
+    world.data_set_draft = data_sets.draft(world.cluster, "anh-y-te", name="Ảnh y tế", version="0.9")
+    host = Host()
+    groups_apply(cluster=world.cluster, removals_cap=0, actor="test", groups=host)
+    host.groups[world.data_set.unix_group] |= {f"r{number}" for number in range(30)}
+    groups_apply(cluster=world.cluster, removals_cap=20, actor="test", groups=host)
 
 
 def _voucher(world: World) -> None:

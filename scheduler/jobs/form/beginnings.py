@@ -60,6 +60,7 @@ def _as_kept(kept: Job | ProjectPreset) -> dict[str, Any]:
         "nodes": kept.nodes,
         "time_limit": duration_input(kept.time_limit_s),
         "partition": stored.partition,
+        "data_sets": list(stored.data_sets),
         "script": kept.script,
     }
     if preset is None or (preset.has_blocks and not stored.version):

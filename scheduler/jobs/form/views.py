@@ -15,9 +15,11 @@ from portal.web.requests import PersonRequest
 from quotas.programmes.selectors import worth_today_vnd
 from scheduler.jobs import selectors, services
 from scheduler.jobs.chaining import PLAIN, Chaining
+from scheduler.jobs.data_sets import FIELD
 from scheduler.jobs.errors import JobRefused
 from scheduler.jobs.form.beginnings import changed, initial_of
 from scheduler.jobs.form.chaining_form import ChainingForm
+from scheduler.jobs.form.data_sets_form import DataSetsForm
 from scheduler.jobs.form.forms import FIELD_OF, PROBE, JobForm
 from scheduler.jobs.form.project_presets import (
     project_preset_get,
@@ -43,12 +45,16 @@ def job_new(request: PersonRequest) -> HttpResponse:
         return _form_begun(request, _changed(request), is_begun=True)
     form = JobForm(request.POST, person=request.user)
     ties = ChainingForm(request.POST, person=request.user, preset=form.chosen)
-    if form.is_valid() & ties.is_valid():
+    sets = _data_sets(request, form)
+    if form.is_valid() & ties.is_valid() & sets.is_valid():
         try:
-            job = services.job_submit(person=request.user, chaining=ties.chaining(), **form.submission())
+            job = services.job_submit(
+                person=request.user, chaining=ties.chaining(), data_sets=sets.numbers(), **form.submission()
+            )
         except JobRefused as refused:
             form.refuse(refused)
             ties.refuse(refused)
+            sets.refuse(refused)
         else:
             return redirect("jobs:job", job.pk)
     if ties.errors or any(form.is_hidden_when_simple(name) for name in form.errors):
@@ -57,7 +63,16 @@ def job_new(request: PersonRequest) -> HttpResponse:
     if preview["rendered"]:
         form.put("script", preview["rendered"])
         form.put("line_end", PROBE)
-    return _form_page(request, form, preview, is_begun=True, status=422)
+    return _form_page(request, form, preview, is_begun=True, status=422, sets=sets)
+
+
+@require_POST
+@login_required
+def job_data_sets(request: PersonRequest) -> HttpResponse:
+    """The choice of data sets, for the allocation that was chosen."""
+    sets = _data_sets(request, JobForm(request.POST, person=request.user))
+    sets.offer()
+    return render(request, "jobs/_data_sets.html", {"data_sets": sets})
 
 
 @require_POST
@@ -85,7 +100,7 @@ def preset_save(request: PersonRequest) -> HttpResponse:
                 project=data["allocation"].project,
                 title=data["save_as"],
                 preset=filled.preset.slug if filled else "",
-                filled=filled_stored(filled, data.get("partition", "")),
+                filled=filled_stored(filled, data.get("partition", ""), _data_sets(request, form).numbers()),
                 script=preview["rendered"],
                 nodes=max(data["nodes"], 1),
                 gpus_per_node=max(data["gpus_per_node"], 1),
@@ -164,14 +179,18 @@ def _form_page(
     is_begun: bool,
     choices: list[selectors.ProjectChoice] | None = None,
     status: int = 200,
+    sets: DataSetsForm | None = None,
 ) -> HttpResponse:
     choices = selectors.submission_choices(request.user) if choices is None else choices
     form.offer(choices, selectors.partitions_offered(choices))
     ties = ChainingForm(request.POST if request.method == "POST" else None, person=request.user, preset=form.chosen)
     ties.offer()
+    sets = sets or _data_sets(request, form)
+    sets.offer()
     context = preview | {
         "form": form,
         "chaining": ties,
+        "data_sets": sets,
         "presets": presets().values(),
         "project_presets": project_presets(request.user),
         "saved": form.initial.get("saved"),
@@ -184,8 +203,10 @@ def _form_page(
 def _preview(request: PersonRequest, form: JobForm) -> dict[str, Any]:
     """What is worked out of the form as far as it can be read."""
     ties = ChainingForm(request.POST if request.method == "POST" else {}, person=request.user, preset=form.chosen)
-    draft = _draft(request, form, ties.chaining() if ties.is_valid() else PLAIN)
+    sets = _data_sets(request, form)
+    draft = _draft(request, form, ties.chaining() if ties.is_valid() else PLAIN, sets.numbers())
     said, missing = _errors(form)
+    said += [Problem("form", FIELD, str(error)) for errors in sets.errors.values() for error in errors]
     said += [
         Problem("form", name, f"{ties.fields[name].label}: {error}")
         for name, errors in ties.errors.items()
@@ -232,7 +253,12 @@ def _showing(form: JobForm, problem: Problem) -> list[Fix]:
     return [Fix("mode", "advanced", _("Show this field"))]
 
 
-def _draft(request: PersonRequest, form: JobForm, chaining: Chaining) -> services.Draft | None:
+def _data_sets(request: PersonRequest, form: JobForm) -> DataSetsForm:
+    sent = request.POST if request.method == "POST" else None
+    return DataSetsForm(sent, person=request.user, values=form.data if form.is_bound else form.initial)
+
+
+def _draft(request: PersonRequest, form: JobForm, chaining: Chaining, data_sets: list[int]) -> services.Draft | None:
     """The form as far as it can be read; what cannot be is 0 or empty here, and said by the form."""
     data = form.cleaned_data
     if "allocation" not in data:
@@ -251,4 +277,5 @@ def _draft(request: PersonRequest, form: JobForm, chaining: Chaining) -> service
         filled=form.filled(),
         partition=data.get("partition", ""),
         chaining=chaining,
+        data_sets=data_sets,
     )

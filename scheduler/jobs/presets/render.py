@@ -6,8 +6,8 @@ rendezvous, NCCL, the signal before the time limit. `script_render` sets these l
 below the last placeholder is the person's to change (`Preset.start`).
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -43,23 +43,25 @@ class Filled:
 
 
 def head_render(
-    filled: Filled, *, shape: Shape, project: str, resources: Resources | None = None
+    filled: Filled, *, shape: Shape, project: str, resources: Resources | None = None, mounts: Sequence[str] = ()
 ) -> tuple[Head, list[Problem]]:
     """The form's lines, and everything that is wrong with what was filled in, each beside its field.
 
     `project` is the project's slug. Without `resources` the script asks Slurm for the CPUs that it has been given.
-    What is wrong is left out of the lines, so that a half-filled form can show them; they run only without problems.
+    `mounts`: paths of the catalogue that an image is given read-only, beside those that the person typed. What is wrong
+    is left out of the lines, so that a half-filled form can show them; they run only without problems.
     """
     preset = filled.preset
     texts, problems = _field_texts(preset, filled.fields)
-    wrong_place = list(_environment_problems(preset, filled.environment))
+    place = filled.environment
+    wrong_place = list(_environment_problems(preset, place))
     wrong_code = list(code_problems(filled.code))
     problems += [*wrong_place, *wrong_code, *_shape_problems(preset, shape), *_parallel_problems(preset, texts, shape)]
     empty = {one.name: "()" if one.kind == "words" else word("") for one in preset.fields}
     blocks = _blocks(
         preset,
         texts,
-        environment=SYSTEM if wrong_place else filled.environment,
+        environment=SYSTEM if wrong_place else replace(place, mounts=(*place.mounts, *mounts)),
         code=NO_CODE if wrong_code else filled.code,
         shape=shape,
         project=project,

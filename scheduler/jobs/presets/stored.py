@@ -1,6 +1,6 @@
 """What a form was filled in with, as it is kept with the job: plain JSON, read again when the job is run again."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -16,11 +16,14 @@ class Stored:
     environment: Mapping[str, Any] = field(default_factory=dict)
     code: Mapping[str, str] = field(default_factory=dict)
     partition: str = ""
+    data_sets: Sequence[int] = ()
 
 
-def filled_stored(filled: Filled | None, partition: str) -> dict[str, Any]:
-    """`partition` as it was asked for: "" if the portal chose."""
-    asked = {"partition": partition} if partition else {}
+def filled_stored(filled: Filled | None, partition: str, data_sets: Sequence[int] = ()) -> dict[str, Any]:
+    """`partition` as it was asked for: "" if the portal chose. `data_sets` of the catalogue, by their numbers."""
+    asked: dict[str, Any] = {"partition": partition} if partition else {}
+    if data_sets:
+        asked["data_sets"] = sorted(data_sets)
     if filled is None:
         return asked
     return asked | {

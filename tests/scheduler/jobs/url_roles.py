@@ -54,6 +54,7 @@ ROWS = [
     Row("jobs:new", 200),
     Row("jobs:new", 422, post={"name": "x"}),
     Row("jobs:preview", 200, post={}),
+    Row("jobs:data_sets", 200, post={}),
     Row("jobs:preset_save", 422, post={"save_as": "x"}),
     Row("jobs:preset_withdraw", 404, args=lambda world: [world.job_preset.pk], post={}, researcher=302, pi=302),
     Row("jobs:card", 204, **MEMBERS),

@@ -26,7 +26,7 @@ from tests import factories
 from tests.quotas import makers
 
 PREFIX = "ts-"  # the stack's own worker knows nothing of these accounts
-STEPS = {"snapshot", "outbox", "jobs", "outside", "settle", "waiting", "accounts", "reconcile"}
+STEPS = {"snapshot", "outbox", "jobs", "outside", "settle", "waiting", "accounts", "data_sets", "reconcile"}
 
 
 @dataclass

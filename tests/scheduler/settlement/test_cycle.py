@@ -32,6 +32,7 @@ def ran(monkeypatch):
         "settle": "records_settle",
         "waiting": "waiting_follow",
         "accounts": "accounts_cycle",
+        "data_sets": "groups_cycle",
         "reconcile": "reconcile_if_due",
     }.items():
         monkeypatch.setattr(cycle, target, _noting(names, name))
@@ -57,7 +58,7 @@ def test_a_step_that_fails_does_not_stop_the_others(cluster, slurm, ran, caplog)
     ran.fail = {"jobs": ValueError("odd"), "settle": ClusterUnreachable("slurmdbd is away")}
     cycle.cycle_run(cluster, slurm)
     cycle.cycle_run(cluster, slurm)
-    assert len(ran) == 14
+    assert len(ran) == 16
     settle_step = CycleStep.objects.get(step="settle")
     assert (settle_step.failures, settle_step.error, settle_step.succeeded_at) == (2, "slurmdbd is away", None)
     assert "ValueError: odd" in CycleStep.objects.get(step="jobs").error

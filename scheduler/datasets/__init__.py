@@ -1,0 +1,1 @@
+"""The catalogue of data sets, and who may read them on the clusters."""
