@@ -14,12 +14,13 @@ from django.views.decorators.http import require_http_methods, require_POST
 from portal.web.requests import PersonRequest
 from quotas.programmes.selectors import worth_today_vnd
 from scheduler.jobs import selectors, services
-from scheduler.jobs.chaining import PLAIN, Chaining
+from scheduler.jobs.chaining import PLAIN
 from scheduler.jobs.data_sets import FIELD
 from scheduler.jobs.errors import JobRefused
 from scheduler.jobs.form.beginnings import changed, initial_of
 from scheduler.jobs.form.chaining_form import ChainingForm
 from scheduler.jobs.form.data_sets_form import DataSetsForm
+from scheduler.jobs.form.drafts import draft_of
 from scheduler.jobs.form.forms import FIELD_OF, PROBE, JobForm
 from scheduler.jobs.form.project_presets import (
     project_preset_get,
@@ -204,7 +205,7 @@ def _preview(request: PersonRequest, form: JobForm) -> dict[str, Any]:
     """What is worked out of the form as far as it can be read."""
     ties = ChainingForm(request.POST if request.method == "POST" else {}, person=request.user, preset=form.chosen)
     sets = _data_sets(request, form)
-    draft = _draft(request, form, ties.chaining() if ties.is_valid() else PLAIN, sets.numbers())
+    draft = draft_of(form, ties.chaining() if ties.is_valid() else PLAIN, sets.numbers())
     said, missing = _errors(form)
     said += [Problem("form", FIELD, str(error)) for errors in sets.errors.values() for error in errors]
     said += [
@@ -256,26 +257,3 @@ def _showing(form: JobForm, problem: Problem) -> list[Fix]:
 def _data_sets(request: PersonRequest, form: JobForm) -> DataSetsForm:
     sent = request.POST if request.method == "POST" else None
     return DataSetsForm(sent, person=request.user, values=form.data if form.is_bound else form.initial)
-
-
-def _draft(request: PersonRequest, form: JobForm, chaining: Chaining, data_sets: list[int]) -> services.Draft | None:
-    """The form as far as it can be read; what cannot be is 0 or empty here, and said by the form."""
-    data = form.cleaned_data
-    if "allocation" not in data:
-        return None
-    # A script that cannot be read is nobody's to replace; an empty one is the preset's.
-    script = data["script"] or (form.chosen.start if form.chosen else "") if "script" in data else ""
-    return services.job_draft(
-        person=request.user,
-        project=data["allocation"].project,
-        allocation=data["allocation"],
-        name=data.get("name") or "job",
-        gpus_per_node=data.get("gpus_per_node", 0),
-        nodes=data.get("nodes", 0),
-        time_limit_s=data.get("time_limit", 0),
-        script=script,
-        filled=form.filled(),
-        partition=data.get("partition", ""),
-        chaining=chaining,
-        data_sets=data_sets,
-    )

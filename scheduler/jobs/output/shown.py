@@ -48,6 +48,13 @@ def logs_named(job: Job) -> list[tuple[int, str]]:
     ]
 
 
+def run_number(job: Job, wanted: str) -> int:
+    """Slurm's number of the run that is asked for; of the last one unless it is one of the job's. 0: it has none."""
+    numbers = asking.numbers_of(job)
+    number = int(wanted) if wanted.isdecimal() and len(wanted) < 12 else 0
+    return number if number in numbers else (numbers or [0])[-1]
+
+
 @dataclass(frozen=True)
 class LogShown:
     state: str  # asked, nothing, text, empty, binary, refused
@@ -147,6 +154,7 @@ class ListingShown:
     unnamed: int = 0
     is_whole: bool = True
     said: str = ""
+    is_coming: bool = False  # the cluster is being asked
 
     @property
     def version(self) -> str:
@@ -166,7 +174,7 @@ def listing_shown(job: Job) -> ListingShown:
         return ListingShown(said=refusal_text("away", ""))
     follows = job.is_open or not _is_last(reply, job)
     if reply is None:
-        return ListingShown(said=gettext("The cluster is being asked …"))
+        return ListingShown(said=gettext("The cluster is being asked …"), is_coming=True)
     if reply.code:
         return ListingShown(follows=follows, said=refusal_text(reply.code, reply.message))
     entries = tuple(_entries(reply.body["entries"]))

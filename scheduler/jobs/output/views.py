@@ -21,7 +21,7 @@ from scheduler.jobs.models import Job
 from scheduler.jobs.output import asking
 from scheduler.jobs.output.asking import NotReachable, Question, TooManyFiles
 from scheduler.jobs.output.efficiency import efficiency_of
-from scheduler.jobs.output.shown import listing_shown, log_shown, logs_named, refusal_text
+from scheduler.jobs.output.shown import listing_shown, log_shown, logs_named, refusal_text, run_number
 
 
 @require_safe
@@ -29,9 +29,7 @@ from scheduler.jobs.output.shown import listing_shown, log_shown, logs_named, re
 def job_log(request: PersonRequest, pk: UUID) -> HttpResponse:
     """The end of one run's log. `run` is Slurm's number of the run, the last one unless said."""
     job = selectors.job_get_readable(request.user, pk)
-    numbers = asking.numbers_of(job)
-    wanted = request.GET.get("run", "")
-    number = int(wanted) if wanted.isdecimal() and len(wanted) < 12 and int(wanted) in numbers else (numbers or [0])[-1]
+    number = run_number(job, request.GET.get("run", ""))
     log = log_shown(job, number)
     if request.GET.get("seen") == log.version:
         return HttpResponse(status=204)

@@ -1,6 +1,6 @@
 """A cluster as its worker last read it, and a project with 100 H100-hours on it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import time_machine
@@ -9,7 +9,10 @@ from portal.clock import now
 from portal.people.models import Project, User
 from quotas.allocations.models import Allocation
 from scheduler.clusters.models import Cluster, Partition
+from scheduler.jobs import tasks
 from scheduler.jobs.models import Job, UnixAccountSeen
+from scheduler.jobs.output import asking
+from scheduler.jobs.output.asking import Question
 from tests.quotas import makers
 from tests.scheduler.jobs.fake import FakeSlurm
 from tests.scheduler.jobs.makers import submit
@@ -61,3 +64,29 @@ def clock() -> Iterator[time_machine.Coordinates]:
     """Time stands still until a test moves it."""
     with time_machine.travel(now(), tick=False) as traveller:
         yield traveller
+
+
+@pytest.fixture
+def asked(monkeypatch) -> list[Question]:
+    """What the web left on the cluster's queue."""
+    found: list[Question] = []
+
+    def send(*, args, queue, **_how) -> None:
+        assert queue == "cluster.local"
+        found.append(Question(Job.objects.get(pk=args[0]).pk, args[1], args[2], tuple(args[3])))
+
+    monkeypatch.setattr(tasks.output_answer, "apply_async", send)
+    return found
+
+
+@pytest.fixture
+def work(asked, slurm) -> Callable[[], int]:
+    """The cluster's worker answers what was asked; returns how much that was."""
+
+    def answer() -> int:
+        count = len(asked)
+        while asked:
+            asking.answer(asked.pop(0), adapter=slurm)
+        return count
+
+    return answer

@@ -4,7 +4,6 @@ The worker's part runs here when a test says so, against a Slurm in memory; thro
 tests/scheduler/clusters/test_output.py, and through web, Redis and worker in tests/stack/test_job_page.py.
 """
 
-from collections.abc import Callable
 from datetime import timedelta
 from urllib.parse import urlencode
 
@@ -17,7 +16,6 @@ from redis.exceptions import ConnectionError as RedisAway
 from portal.clock import now
 from portal.locks import LockSpace
 from scheduler.clusters.adapters.protocol import RunUsage
-from scheduler.jobs import tasks
 from scheduler.jobs.models import Job, Run
 from scheduler.jobs.output import asking
 from scheduler.jobs.output.asking import Question
@@ -32,32 +30,6 @@ NUMBER = 71
 @pytest.fixture(autouse=True)
 def _empty_cache() -> None:
     caches["redis"].clear()
-
-
-@pytest.fixture
-def asked(monkeypatch) -> list[Question]:
-    """What the web left on the cluster's queue."""
-    found: list[Question] = []
-
-    def send(*, args, queue, **_how) -> None:
-        assert queue == "cluster.local"
-        found.append(Question(Job.objects.get(pk=args[0]).pk, args[1], args[2], tuple(args[3])))
-
-    monkeypatch.setattr(tasks.output_answer, "apply_async", send)
-    return found
-
-
-@pytest.fixture
-def work(asked, slurm) -> Callable[[], int]:
-    """The cluster's worker answers what was asked; returns how much that was."""
-
-    def answer() -> int:
-        count = len(asked)
-        while asked:
-            asking.answer(asked.pop(0), adapter=slurm)
-        return count
-
-    return answer
 
 
 @pytest.fixture
