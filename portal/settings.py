@@ -36,6 +36,7 @@ INSTALLED_APPS = [
     "portal.outbox",
     "portal.files",
     "portal.web",
+    "portal.api",
     "quotas.ledger",
     "quotas.proposals",
     "quotas.estimator",
@@ -189,6 +190,7 @@ DATA_GROUP_PREFIX = env("DATA_GROUP_PREFIX", default="sd-")  # of the unix group
 PROMETHEUS_URL = env("PROMETHEUS_URL", default="")
 METRICS_TOKEN = env("METRICS_TOKEN", default="")
 CONTACT_EMAIL = env("CONTACT_EMAIL", default="")  # where an organisation without an account asks for one
+API_REQUESTS_A_MINUTE = env.int("API_REQUESTS_A_MINUTE", 300)  # of one token
 CELERY_BROKER_URL = REDIS_URL
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True  # every task here is idempotent: its truth lies in PostgreSQL
@@ -239,6 +241,11 @@ CELERY_BEAT_SCHEDULE = (
             "task": "quotas.allocations.tasks.vouchers_follow",
             "schedule": 600.0,
             "options": {"expires": 600},
+        },
+        "submission-keys-forget": {
+            "task": "scheduler.jobs.tasks.submission_keys_forget",
+            "schedule": 86_400.0,
+            "options": {"expires": 3600},
         },
         "statements-issue": {
             "task": "quotas.statements.tasks.last_month_issue",

@@ -6,6 +6,10 @@ urlpatterns = [
     path("accounts/", include("portal.people.account_urls")),
     path("", include("portal.web.urls")),
     path("", include("portal.people.urls")),
+    path("profile/tokens/", include("portal.api.urls")),
+    path("api/v1/", include("portal.api.v1_urls")),
+    path("api/v1/", include("quotas.allocations.api_urls")),
+    path("api/v1/", include("scheduler.jobs.api.urls")),
     path("audit/", include("portal.audit.urls")),
     path("proposals/", include("quotas.proposals.urls")),
     path("estimator/", include("quotas.estimator.urls")),
@@ -23,5 +27,5 @@ urlpatterns = [
     path("reports/", include("monitoring.reports.urls")),
 ]
 handler403 = "portal.web.views.forbidden"
-handler404 = "portal.web.views.not_found"
-handler500 = "portal.web.views.server_error"
+handler404 = "portal.api.errors.not_found"
+handler500 = "portal.api.errors.server_error"

@@ -267,6 +267,19 @@ class Order(models.Model):
         ordering = ["-asked_at", "-id"]
 
 
+class SubmissionKey(models.Model):
+    """What a program called its request, so that the same one sent again is the same job. Written with the job."""
+
+    person = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=200)
+    digest = models.CharField(max_length=64)  # of what was sent
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["person", "key"], name="submission_key_once")]
+
+
 class UnixAccountSeen(models.Model):
     """Whether a person's unix account exists on a cluster, as its worker last saw (getent). The web asks only this."""
 

@@ -1,16 +1,20 @@
 """What the cluster's worker does on order. The adapter is made here: no other process reaches a cluster."""
 
+from datetime import timedelta
 from uuid import UUID
 
 from celery import shared_task
 
+from portal.clock import now
 from portal.outbox.models import Message
 from portal.outbox.registry import handler
 from scheduler.clusters.adapters import adapter_for
-from scheduler.jobs.models import Job
+from scheduler.jobs.models import Job, SubmissionKey
 from scheduler.jobs.orders import carrying
 from scheduler.jobs.output import asking
 from scheduler.jobs.worker import submission
+
+KEYS_KEPT = timedelta(days=30)
 
 
 @handler("jobs.submit")
@@ -45,3 +49,9 @@ def output_answer(job_id: str, what: str, number: int, path: list[str]) -> None:
     question = asking.Question(UUID(job_id), what, number, tuple(path))
     cluster = Job.objects.values_list("cluster__name", flat=True).get(pk=question.job_id)
     asking.answer(question, adapter=adapter_for(cluster))
+
+
+@shared_task
+def submission_keys_forget() -> int:
+    """Those of requests that nobody repeats any more."""
+    return SubmissionKey.objects.filter(created_at__lt=now() - KEYS_KEPT).delete()[0]

@@ -62,7 +62,7 @@ PAGES = {
     "second_operator": "/reviews/applications/{proposed.pk}/ /reviews/applications/{waiting.pk}/",
     "researcher": """
         /jobs/{job_running.pk}/ /jobs/{job_ended.pk}/ /jobs/{job_waiting.pk}/ /data-sets/ /data-sets/{data_set.slug}/
-        /jobs/new/?allocation={job_running.allocation_id}
+        /jobs/new/?allocation={job_running.allocation_id} /profile/tokens/
     """,
     "auditor": "/reviews/calls/{call.slug}/reviewers/ /proposals/{proposal.pk}/ /statements/",
 }

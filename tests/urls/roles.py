@@ -12,12 +12,15 @@
         world.job = make_a_job(world.project, world.researcher)
 
 `Row(name, status, …)`: the status for every logged-in role that is not named; `anonymous` is the login page unless
-named. Rows are found by themselves. A URL of the project without a row fails the test.
+named. `client` makes a role's client where that is no browser with a session but a program with a token. Rows are found
+by themselves. A URL of the project without a row fails the test.
 """
 
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
+
+from django.test import Client
 
 LOGIN = "login"  # a redirect to the login page
 Expected = int | str
@@ -50,6 +53,7 @@ class Row:
         query: str = "",
         post: Mapping[str, Any] | Callable[[World], Mapping[str, Any]] | None = None,
         anonymous: Expected = LOGIN,
+        client: Callable[[Any], Client] | None = None,
         **roles: Expected,
     ) -> None:
         unknown = set(roles) - set(ROLES)
@@ -59,6 +63,7 @@ class Row:
         self.args = args or (lambda world: [])
         self.query = query
         self.post = post
+        self.client = client
         self.expected = {role: roles.get(role, status) for role in ROLES} | {"anonymous": anonymous}
 
     @property

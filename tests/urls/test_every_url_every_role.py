@@ -53,7 +53,7 @@ def test_a_role_gets_what_the_table_says(row: Row, world: World, client_of: Call
     url = reverse(row.name, args=row.args(world)) + row.query
     wrong = {}
     for role, expected in row.expected.items():
-        client = Client() if role == "anonymous" else client_of(getattr(world, role))
+        client = Client() if role == "anonymous" else (row.client or client_of)(getattr(world, role))
         with transaction.atomic():  # what one role changes, the next one does not see
             response = client.post(url, row.data(world)) if row.is_post else client.get(url)
             if response.streaming:  # a download's file is closed when it was read

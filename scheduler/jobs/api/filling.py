@@ -1,0 +1,99 @@
+"""A request's JSON as the job form that it fills in. The form says what is wrong with it, in its own words: here is
+only what JSON can hold and a form cannot."""
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+from django import forms
+from django.utils.translation import gettext as _
+
+from portal.api.endpoint import ApiRequest
+from portal.api.errors import Error, Way
+from scheduler.jobs.chaining import PLAIN
+from scheduler.jobs.form.beginnings import initial_of
+from scheduler.jobs.form.chaining_form import ChainingForm
+from scheduler.jobs.form.drafts import draft_of
+from scheduler.jobs.form.forms import FIELD_OF, JobForm
+from scheduler.jobs.preflight import Problem
+from scheduler.jobs.presets import presets
+from scheduler.jobs.services import Draft
+
+# Of the form as a page, not of the job.
+NOT_OURS = frozenset(["key", "line_end", "mode", "save_as"])
+
+
+class Filling:
+    """The two forms of a job, filled in and read. `errors()`: whatever stands in the way of submitting it."""
+
+    def __init__(self, request: ApiRequest) -> None:
+        sent = {name: value for name, value in request.sent.items() if value is not None}
+        ours = {name: value for name, value in sent.items() if name not in NOT_OURS}
+        data = _typed(_begun(sent) | ours | {"key": str(uuid4())})
+        self.form = JobForm(data, person=request.user)
+        self.ties = ChainingForm(data, person=request.user, preset=self.form.chosen)
+        self._wrong = list(_wrong(sent, {**self.ties.fields, **self.form.fields}))
+        self.form.is_valid()
+        self.ties.is_valid()
+        chosen = self.form.cleaned_data.get("allocation")
+        if chosen is not None and not request.token.covers(chosen.project_id):
+            # As if it were none of the person's: to this token, nothing else exists.
+            self.form.add_error("allocation", _("Choose an allocation of one of your projects."))
+
+    @property
+    def is_valid(self) -> bool:
+        return not (self._wrong or self.form.errors or self.ties.errors)
+
+    def draft(self) -> Draft | None:
+        return draft_of(self.form, self.ties.chaining() if not self.ties.errors else PLAIN)
+
+    def errors(self, draft: Draft | None) -> list[Error]:
+        """Each once: what a form could not read, the preflight does not judge."""
+        said = [*self._wrong, *_of_form(self.form), *_of_form(self.ties)]
+        fields = {error.field for error in said}
+        return said + [error for error in map(of_problem, draft.problems if draft else ()) if error.field not in fields]
+
+
+def of_problem(problem: Problem) -> Error:
+    fixes = tuple(Way(fix.field, fix.value, str(fix.label)) for fix in problem.fixes)
+    return Error(problem.code, str(problem), FIELD_OF.get(problem.field, problem.field), fixes)
+
+
+def _begun(sent: dict[str, Any]) -> dict[str, Any]:
+    """How the form begins with this preset: its shape, time limit and name need not be sent."""
+    preset = sent.get("preset")
+    if not isinstance(preset, str) or preset not in presets():
+        return {}
+    begun = initial_of(preset=preset, allocation="")
+    return {name: value for name, value in begun.items() if name != "allocation"}
+
+
+def _typed(data: dict[str, Any]) -> dict[str, Any]:
+    """As a form is sent: texts. What is neither text nor number is left out here, and said by `_wrong`."""
+    return {
+        name: value if isinstance(value, list) else str(value)
+        for name, value in data.items()
+        if _is_plain(value) or (isinstance(value, list) and all(map(_is_plain, value)))
+    }
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str | int) and not isinstance(value, bool)
+
+
+def _wrong(sent: dict[str, Any], fields: dict[str, forms.Field]) -> Iterator[Error]:
+    for name, value in sent.items():
+        if name not in fields or name in NOT_OURS:
+            yield Error("unknown_field", _("There is no such field here."), name[:100])
+        elif isinstance(fields[name], forms.MultipleChoiceField):
+            if not (isinstance(value, list) and all(isinstance(one, str) for one in value)):
+                yield Error("type", _("This must be a list of texts."), name)
+        elif not _is_plain(value):
+            yield Error("type", _("This must be a text or a whole number."), name)
+
+
+def _of_form(form: forms.Form) -> Iterator[Error]:
+    for field, errors in form.errors.as_data().items():
+        for error in errors:
+            for message in error.messages:
+                yield Error(error.code or "invalid", str(message), None if field == "__all__" else field)

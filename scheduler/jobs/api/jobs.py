@@ -1,0 +1,250 @@
+"""Listing, estimating and submitting jobs, and the presets to begin with."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpResponse, JsonResponse
+from django.urls import reverse
+
+from portal.api.endpoint import READ, SUBMIT, ApiRequest, Endpoint
+from portal.api.errors import Refused, not_there
+from portal.api.openapi import Told
+from portal.api.paging import paged
+from portal.api.shapes import as_json
+from quotas.programmes.selectors import worth_today_vnd
+from scheduler.jobs import selectors
+from scheduler.jobs.api.filling import Filling, of_problem
+from scheduler.jobs.api.once import digest_of, job_known, job_submit_once, key_of
+from scheduler.jobs.api.shapes import Estimate, JobRow, row_of, rows_of
+from scheduler.jobs.errors import JobRefused
+from scheduler.jobs.form.project_presets import project_presets
+from scheduler.jobs.models import Job
+from scheduler.jobs.presets import presets
+from scheduler.jobs.services import Draft, job_submit
+
+_TEXT, _NUMBER = {"type": "string"}, {"type": "integer"}
+# The form's own fields; a preset's are those that `presets/` names.
+BODY: dict[str, Any] = {
+    "type": "object",
+    "required": ["allocation"],
+    "properties": {
+        "allocation": _NUMBER | {"description": "The id of one, as allocations/ lists them."},
+        "name": _TEXT,
+        "gpus_per_node": _NUMBER,
+        "nodes": _NUMBER,
+        "time_limit": _TEXT | {"description": "Such as 2h, 90m or 1:30:00."},
+        "partition": _TEXT | {"description": "Left out: the portal chooses."},
+        "script": _TEXT | {"description": "Left out: the preset's."},
+        "preset": _TEXT | {"description": "Its fields stand beside these; shape, limit and name may be left out then."},
+        "array": _TEXT | {"description": "Such as 0-99%8."},
+        "after": {"type": "array", "items": {"type": "string", "format": "uuid"}, "description": "Jobs to wait for."},
+        "after_kind": {"enum": ["afterok", "afterany", "afternotok"]},
+        "unsatisfied": {"enum": ["cancel", "keep"]},
+        "restarts": _NUMBER,
+        "checkpoint_lead": _TEXT,
+    },
+    "additionalProperties": {"type": ["string", "integer"], "description": "A field of the preset."},
+}
+
+
+class Jobs(Endpoint):
+    """Jobs that the person may see; submitting one."""
+
+    scopes = {"GET": {READ}, "POST": {SUBMIT}}
+    told_get = Told(
+        JobRow,
+        rows=True,
+        query={
+            "state": "A state, or “open”, or “ended”.",
+            "project": "A project's slug.",
+            "mine": "1: only one's own.",
+        },
+    )
+    told_post = Told(
+        JobRow, status=201, body=BODY, headers={"Idempotency-Key": "Of one's own making; sent again, it is one job."}
+    )
+
+    def get(self, request: ApiRequest) -> HttpResponse:
+        """The newest first."""
+        asked = request.GET
+        project, token = asked.get("project", ""), request.token
+        if token.project is not None and project not in ("", token.project.slug):
+            raise not_there()
+        found = selectors.job_list(
+            request.user,
+            state=asked.get("state", ""),
+            project=token.project.slug if token.project else project,
+            mine=asked.get("mine") == "1",
+        )
+        return paged(request, found, rows_of, by=("created_at", "id"))
+
+    def post(self, request: ApiRequest) -> HttpResponse:
+        """Submits a job: 201. Sent again with the same Idempotency-Key it is the same job: 200."""
+        key, digest = key_of(request), digest_of(request.sent)
+        same = job_known(person=request.user, key=key, digest=digest) if key else None
+        if same is not None:
+            return _submitted(request, same, is_new=False)
+        filling = Filling(request)
+        if not filling.is_valid:
+            raise Refused(422, filling.errors(filling.draft()))
+        submission = filling.form.submission() | {"chaining": filling.ties.chaining(), "form_key": None}
+        try:
+            if key:
+                job, is_new = job_submit_once(person=request.user, key=key, digest=digest, **submission)
+            else:
+                job, is_new = job_submit(person=request.user, **submission), True
+        except JobRefused as refused:
+            raise Refused(422, map(of_problem, refused.problems)) from refused
+        return _submitted(request, job, is_new=is_new)
+
+
+def _submitted(request: ApiRequest, job: Job, *, is_new: bool) -> HttpResponse:
+    if not request.token.covers(job.project_id):
+        raise not_there()
+    address = reverse("jobs_v1:job", args=[job.pk])
+    return JsonResponse(as_json(row_of(job)), status=201 if is_new else 200, headers={"Location": address})
+
+
+class JobEstimate(Endpoint):
+    """What a job would cost, whether it fits, and what stands in its way."""
+
+    scopes = {"POST": {READ, SUBMIT}}
+    told_post = Told(Estimate, body=BODY)
+
+    def post(self, request: ApiRequest) -> HttpResponse:
+        """What a job would cost, whether it fits, and what stands in its way. Writes nothing."""
+        filling = Filling(request)
+        draft = filling.draft()
+        errors = tuple(filling.errors(draft))
+        is_sized = not {"allocation", "gpus_per_node", "nodes", "time_limit"} & filling.form.errors.keys()
+        return JsonResponse(as_json(_estimate(draft, errors, is_sized=is_sized)))
+
+
+def _estimate(draft: Draft | None, errors: tuple[Any, ...], *, is_sized: bool) -> Estimate:
+    verdict = draft.verdict if draft and is_sized else None
+    return Estimate(
+        fits=verdict is not None and not errors,
+        errors=errors,
+        cluster=draft.cluster.name if draft and draft.cluster else None,
+        partition=verdict.partition if verdict else None,
+        gpu_type=draft.gpu_type if verdict and draft else None,
+        cost_gpu_seconds=verdict.cost_gpu_seconds if verdict else None,
+        hold_gpu_seconds=verdict.hold_gpu_seconds if verdict else None,
+        free_gpu_seconds=verdict.free_gpu_seconds if verdict else None,
+        free_after_gpu_seconds=verdict.free_after_gpu_seconds if verdict else None,
+        longest_time_limit_s=verdict.longest_s if verdict else None,
+        worth_vnd=worth_today_vnd(draft.gpu_type, verdict.cost_gpu_seconds) if draft and verdict else None,
+        script=draft.rendered if draft and is_sized else "",
+    )
+
+
+# --- presets ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class FieldShape:
+    """A field of a preset. `kind` says what it takes; numbers have bounds, a choice has choices."""
+
+    name: str
+    kind: str
+    title: str
+    help: str
+    default: str
+    required: bool
+    least: float | None
+    most: float | None
+    choices: tuple[str, ...]
+    suggestions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PresetShape:
+    slug: str
+    version: int
+    title: str
+    description: str
+    gpus_per_node: int
+    nodes: int
+    time_limit_s: int
+    environments: tuple[str, ...]
+    fields: tuple[FieldShape, ...]
+    script: str
+
+
+@dataclass(frozen=True)
+class ProjectPresetShape:
+    """One that a project keeps: what it was made from, and how the form was filled in."""
+
+    id: int
+    project: str
+    title: str
+    version: int
+    preset: str
+    filled: dict[str, str]
+    gpus_per_node: int
+    nodes: int
+    time_limit_s: int
+    script: str
+
+
+@dataclass(frozen=True)
+class PresetList:
+    presets: tuple[PresetShape, ...]
+    project_presets: tuple[ProjectPresetShape, ...]
+
+
+class Presets(Endpoint):
+    """The presets with their fields, and those that the person's projects keep."""
+
+    scopes = {"GET": {READ, SUBMIT}}
+    told_get = Told(PresetList)
+
+    def get(self, request: ApiRequest) -> HttpResponse:
+        kept = [one for one in project_presets(request.user) if request.token.covers(one.project_id)]
+        shown = PresetList(
+            presets=tuple(
+                PresetShape(
+                    slug=one.slug,
+                    version=one.version,
+                    title=one.title,
+                    description=one.description,
+                    gpus_per_node=one.gpus_per_node,
+                    nodes=one.nodes,
+                    time_limit_s=one.time_limit_s,
+                    environments=one.environments,
+                    fields=tuple(
+                        FieldShape(
+                            name=field.name,
+                            kind=field.kind,
+                            title=str(field.title),
+                            help=str(field.help or ""),
+                            default=field.default,
+                            required=field.required,
+                            least=field.least,
+                            most=field.most,
+                            choices=field.choices,
+                            suggestions=field.suggestions,
+                        )
+                        for field in one.fields
+                    ),
+                    script=one.start,
+                )
+                for one in presets().values()
+            ),
+            project_presets=tuple(
+                ProjectPresetShape(
+                    id=one.pk,
+                    project=one.project.slug,
+                    title=one.title,
+                    version=one.version,
+                    preset=one.preset,
+                    filled=one.filled.get("fields", {}),
+                    gpus_per_node=one.gpus_per_node,
+                    nodes=one.nodes,
+                    time_limit_s=one.time_limit_s,
+                    script=one.script,
+                )
+                for one in kept
+            ),
+        )
+        return JsonResponse(as_json(shown))
