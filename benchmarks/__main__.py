@@ -14,6 +14,7 @@ BENCHMARKS = (
     "statements",
     "jobs",
     "cluster_page",
+    "api",
     "submission",
 )
 
