@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('jobs', '0005_project_presets'),
+        ('jobs', '0006_data_sets'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
