@@ -13,6 +13,7 @@ from portal.api.errors import Error, Way
 from scheduler.jobs.chaining import PLAIN
 from scheduler.jobs.form.beginnings import initial_of
 from scheduler.jobs.form.chaining_form import ChainingForm
+from scheduler.jobs.form.data_sets_form import DataSetsForm
 from scheduler.jobs.form.drafts import draft_of
 from scheduler.jobs.form.forms import FIELD_OF, JobForm
 from scheduler.jobs.preflight import Problem
@@ -24,7 +25,7 @@ NOT_OURS = frozenset(["key", "line_end", "mode", "save_as"])
 
 
 class Filling:
-    """The two forms of a job, filled in and read. `errors()`: whatever stands in the way of submitting it."""
+    """The forms of a job, filled in and read. `errors()`: whatever stands in the way of submitting it."""
 
     def __init__(self, request: ApiRequest) -> None:
         sent = {name: value for name, value in request.sent.items() if value is not None}
@@ -32,9 +33,11 @@ class Filling:
         data = _typed(_begun(sent) | ours | {"key": str(uuid4())})
         self.form = JobForm(data, person=request.user)
         self.ties = ChainingForm(data, person=request.user, preset=self.form.chosen)
-        self._wrong = list(_wrong(sent, {**self.ties.fields, **self.form.fields}))
-        self.form.is_valid()
-        self.ties.is_valid()
+        self.sets = DataSetsForm(None, person=request.user, values=data)
+        self._all: tuple[forms.Form, ...] = (self.form, self.ties, self.sets)
+        self._wrong = list(_wrong(sent, {name: one for form in self._all for name, one in form.fields.items()}))
+        for form in self._all:
+            form.is_valid()
         chosen = self.form.cleaned_data.get("allocation")
         if chosen is not None and not request.token.covers(chosen.project_id):
             # As if it were none of the person's: to this token, nothing else exists.
@@ -42,14 +45,22 @@ class Filling:
 
     @property
     def is_valid(self) -> bool:
-        return not (self._wrong or self.form.errors or self.ties.errors)
+        return not self._wrong and not any(form.errors for form in self._all)
 
     def draft(self) -> Draft | None:
-        return draft_of(self.form, self.ties.chaining() if not self.ties.errors else PLAIN)
+        return draft_of(self.form, self.ties.chaining() if not self.ties.errors else PLAIN, self.sets.numbers())
+
+    def submission(self) -> dict[str, Any]:
+        """Arguments for `job_submit`. Only of a valid one."""
+        return self.form.submission() | {
+            "chaining": self.ties.chaining(),
+            "data_sets": self.sets.numbers(),
+            "form_key": None,
+        }
 
     def errors(self, draft: Draft | None) -> list[Error]:
         """Each once: what a form could not read, the preflight does not judge."""
-        said = [*self._wrong, *_of_form(self.form), *_of_form(self.ties)]
+        said = [*self._wrong, *(error for form in self._all for error in _of_form(form))]
         fields = {error.field for error in said}
         return said + [error for error in map(of_problem, draft.problems if draft else ()) if error.field not in fields]
 
@@ -71,7 +82,7 @@ def _begun(sent: dict[str, Any]) -> dict[str, Any]:
 def _typed(data: dict[str, Any]) -> dict[str, Any]:
     """As a form is sent: texts. What is neither text nor number is left out here, and said by `_wrong`."""
     return {
-        name: value if isinstance(value, list) else str(value)
+        name: list(map(str, value)) if isinstance(value, list) else str(value)
         for name, value in data.items()
         if _is_plain(value) or (isinstance(value, list) and all(map(_is_plain, value)))
     }
@@ -86,8 +97,8 @@ def _wrong(sent: dict[str, Any], fields: dict[str, forms.Field]) -> Iterator[Err
         if name not in fields or name in NOT_OURS:
             yield Error("unknown_field", _("There is no such field here."), name[:100])
         elif isinstance(fields[name], forms.MultipleChoiceField):
-            if not (isinstance(value, list) and all(isinstance(one, str) for one in value)):
-                yield Error("type", _("This must be a list of texts."), name)
+            if not (isinstance(value, list) and all(map(_is_plain, value))):
+                yield Error("type", _("This must be a list."), name)
         elif not _is_plain(value):
             yield Error("type", _("This must be a text or a whole number."), name)
 

@@ -1,6 +1,5 @@
-"""Listing, estimating and submitting jobs, and the presets to begin with."""
+"""Listing, estimating and submitting jobs."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpResponse, JsonResponse
@@ -17,9 +16,7 @@ from scheduler.jobs.api.filling import Filling, of_problem
 from scheduler.jobs.api.once import digest_of, job_known, job_submit_once, key_of
 from scheduler.jobs.api.shapes import Estimate, JobRow, row_of, rows_of
 from scheduler.jobs.errors import JobRefused
-from scheduler.jobs.form.project_presets import project_presets
 from scheduler.jobs.models import Job
-from scheduler.jobs.presets import presets
 from scheduler.jobs.services import Draft, job_submit
 
 _TEXT, _NUMBER = {"type": "string"}, {"type": "integer"}
@@ -40,6 +37,7 @@ BODY: dict[str, Any] = {
         "after": {"type": "array", "items": {"type": "string", "format": "uuid"}, "description": "Jobs to wait for."},
         "after_kind": {"enum": ["afterok", "afterany", "afternotok"]},
         "unsatisfied": {"enum": ["cancel", "keep"]},
+        "data_sets": {"type": "array", "items": _NUMBER, "description": "Of the catalogue, by their ids."},
         "restarts": _NUMBER,
         "checkpoint_lead": _TEXT,
     },
@@ -87,7 +85,7 @@ class Jobs(Endpoint):
         filling = Filling(request)
         if not filling.is_valid:
             raise Refused(422, filling.errors(filling.draft()))
-        submission = filling.form.submission() | {"chaining": filling.ties.chaining(), "form_key": None}
+        submission = filling.submission()
         try:
             if key:
                 job, is_new = job_submit_once(person=request.user, key=key, digest=digest, **submission)
@@ -136,115 +134,3 @@ def _estimate(draft: Draft | None, errors: tuple[Any, ...], *, is_sized: bool) -
         worth_vnd=worth_today_vnd(draft.gpu_type, verdict.cost_gpu_seconds) if draft and verdict else None,
         script=draft.rendered if draft and is_sized else "",
     )
-
-
-# --- presets ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class FieldShape:
-    """A field of a preset. `kind` says what it takes; numbers have bounds, a choice has choices."""
-
-    name: str
-    kind: str
-    title: str
-    help: str
-    default: str
-    required: bool
-    least: float | None
-    most: float | None
-    choices: tuple[str, ...]
-    suggestions: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class PresetShape:
-    slug: str
-    version: int
-    title: str
-    description: str
-    gpus_per_node: int
-    nodes: int
-    time_limit_s: int
-    environments: tuple[str, ...]
-    fields: tuple[FieldShape, ...]
-    script: str
-
-
-@dataclass(frozen=True)
-class ProjectPresetShape:
-    """One that a project keeps: what it was made from, and how the form was filled in."""
-
-    id: int
-    project: str
-    title: str
-    version: int
-    preset: str
-    filled: dict[str, str]
-    gpus_per_node: int
-    nodes: int
-    time_limit_s: int
-    script: str
-
-
-@dataclass(frozen=True)
-class PresetList:
-    presets: tuple[PresetShape, ...]
-    project_presets: tuple[ProjectPresetShape, ...]
-
-
-class Presets(Endpoint):
-    """The presets with their fields, and those that the person's projects keep."""
-
-    scopes = {"GET": {READ, SUBMIT}}
-    told_get = Told(PresetList)
-
-    def get(self, request: ApiRequest) -> HttpResponse:
-        kept = [one for one in project_presets(request.user) if request.token.covers(one.project_id)]
-        shown = PresetList(
-            presets=tuple(
-                PresetShape(
-                    slug=one.slug,
-                    version=one.version,
-                    title=one.title,
-                    description=one.description,
-                    gpus_per_node=one.gpus_per_node,
-                    nodes=one.nodes,
-                    time_limit_s=one.time_limit_s,
-                    environments=one.environments,
-                    fields=tuple(
-                        FieldShape(
-                            name=field.name,
-                            kind=field.kind,
-                            title=str(field.title),
-                            help=str(field.help or ""),
-                            default=field.default,
-                            required=field.required,
-                            least=field.least,
-                            most=field.most,
-                            choices=field.choices,
-                            suggestions=field.suggestions,
-                        )
-                        for field in one.fields
-                    ),
-                    script=one.start,
-                )
-                for one in presets().values()
-            ),
-            project_presets=tuple(
-                ProjectPresetShape(
-                    id=one.pk,
-                    project=one.project.slug,
-                    title=one.title,
-                    version=one.version,
-                    preset=one.preset,
-                    filled=one.filled.get("fields", {}),
-                    gpus_per_node=one.gpus_per_node,
-                    nodes=one.nodes,
-                    time_limit_s=one.time_limit_s,
-                    script=one.script,
-                )
-                for one in kept
-            ),
-        )
-        return JsonResponse(as_json(shown))

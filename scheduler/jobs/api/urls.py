@@ -1,13 +1,14 @@
 from django.urls import path, register_converter
 
-from scheduler.jobs.api import jobs, one
+from scheduler.jobs.api import beginnings, jobs, one
 from scheduler.jobs.urls import VerbConverter
 
 register_converter(VerbConverter, "job_verb")
 
 app_name = "jobs_v1"
 urlpatterns = [
-    path("presets/", jobs.Presets.as_view(), name="presets"),
+    path("presets/", beginnings.Presets.as_view(), name="presets"),
+    path("data-sets/", beginnings.DataSets.as_view(), name="data_sets"),
     path("jobs/", jobs.Jobs.as_view(), name="jobs"),
     path("jobs/estimate/", jobs.JobEstimate.as_view(), name="estimate"),
     path("jobs/<uuid:pk>/", one.OneJob.as_view(), name="job"),

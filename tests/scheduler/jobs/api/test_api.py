@@ -21,6 +21,7 @@ from tests import factories
 from tests.counting import QUERIES_MOST, queries_of
 from tests.portal.api.programs import Program, program_of, token_for
 from tests.quotas.makers import HOUR, award, balance, programme, tariff
+from tests.scheduler.datasets.makers import named, offered
 from tests.scheduler.jobs.makers import SCRIPT, submit
 from tests.scheduler.jobs.stepping import attempt, cycle
 from tests.scheduler.jobs.test_concurrency import at_once
@@ -149,7 +150,14 @@ def test_a_field_that_is_none_is_not_ignored(program, body):
     for name in ("gpu_per_node", "account", "qos", "uid", "reservation", "priority", "nodelist", "key", "mode"):
         [error] = errors(program.post(JOBS, body | {name: "x"}))
         assert (error["code"], error["field"]) == ("unknown_field", name)
-    for name, value in (("name", {"a": 1}), ("nodes", [1]), ("nodes", True), ("nodes", 1.5), ("after", "x")):
+    for name, value in (
+        ("name", {"a": 1}),
+        ("nodes", [1]),
+        ("nodes", True),
+        ("nodes", 1.5),
+        ("after", "x"),
+        ("data_sets", 1),
+    ):
         assert ("type", name) in {
             (one["code"], one["field"]) for one in errors(program.post(JOBS, body | {name: value}))
         }
@@ -162,6 +170,19 @@ def test_jobs_wait_for_jobs_and_arrays_are_held_for_whole(program, body, job, al
     made = Job.objects.get(pk=answer.json()["id"])
     assert (made.array, made.runs.count()) == ("0-3%2", 4)
     assert Dependency.objects.get().on == job
+
+
+def test_data_sets_are_those_that_the_form_offers(program, submitter, body, cluster, project, other_project):
+    ours = offered(cluster, members=("minh",), **named(projects=[project]))
+    theirs = offered(cluster, "cua-ho", name="Của họ", members=("minh",), **named(projects=[other_project]))
+    for one in (program, program_of(submitter, project=project)):
+        [listed] = one.get(reverse("jobs_v1:data_sets")).json()["results"]
+        assert (listed["id"], listed["path"]) == (ours.pk, ours.path)
+    [error] = errors(program.post(JOBS, body | {"data_sets": [ours.pk, theirs.pk]}))
+    assert error["field"] == "data_sets"
+    assert program.post(ESTIMATE, body | {"data_sets": [theirs.pk]}).json()["errors"] == [error]
+    made = program.post(JOBS, body | {"data_sets": [ours.pk]}).json()
+    assert f"={ours.path}\n" in Job.objects.get(pk=made["id"]).script
 
 
 def test_an_estimate_says_what_the_form_shows_and_writes_nothing(program, body, allocation):

@@ -27,7 +27,20 @@ pytestmark = pytest.mark.django_db
 
 JOBS, ESTIMATE = reverse("jobs_v1:jobs"), reverse("jobs_v1:estimate")
 NAMES = ["array", "after", "after_kind", "unsatisfied", "restarts", "checkpoint_lead", "allocation", "save_as", "key"]
-NAMES += ["account", "qos", "uid", "reservation", "priority", "nodelist", "mode", "line_end", "__all__", "\0", "\ud800"]
+NAMES += [
+    "account",
+    "qos",
+    "uid",
+    "reservation",
+    "priority",
+    "nodelist",
+    "mode",
+    "line_end",
+    "data_sets",
+    "__all__",
+    "\0",
+    "\ud800",
+]
 PLAIN = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), TEXT, st.text(max_size=5), st.sampled_from(LINES)
 )

@@ -8,6 +8,7 @@ ACTORS = ("researcher", "pi", "organisation_manager", "operator", "second_operat
 
 ROWS = [
     Row("jobs_v1:presets", 200, anonymous=401, client=submits),
+    Row("jobs_v1:data_sets", 200, anonymous=401, client=submits),
     Row("jobs_v1:jobs", 200, anonymous=401, client=reads),
     Row("jobs_v1:jobs", 422, post={"name": "x"}, anonymous=401, client=submits),
     Row("jobs_v1:estimate", 200, post={"name": "x"}, anonymous=401, client=submits),
