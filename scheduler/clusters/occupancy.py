@@ -1,12 +1,12 @@
 """What a cluster's GPUs are doing, reckoned from one look at it: small enough to keep and to show, however large it is.
 
-The worker reckons once a cycle; pages read the result. Times are as of that look.
+The worker reckons once a cycle; pages read the result. Times are as of that look, on the portal's clock.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from scheduler.clusters.adapters.parse import UNTYPED_GPU
@@ -119,9 +119,16 @@ def node_class(state: str) -> str:
 
 
 def occupancy_of(
-    nodes: Iterable[NodeInfo], partitions: Sequence[PartitionInfo], queue: Iterable[QueueJob], *, seen_at: datetime
+    nodes: Iterable[NodeInfo],
+    partitions: Sequence[PartitionInfo],
+    queue: Iterable[QueueJob],
+    *,
+    seen_at: datetime,
+    clock_ahead_s: int = 0,
 ) -> Occupancy:
+    """`clock_ahead_s`: by how much slurmctld's clock, which writes the times of jobs, is ahead of that of `seen_at`."""
     found = Occupancy()
+    ahead = timedelta(seconds=clock_ahead_s)
     for node in nodes:
         _count_node(found, node)
     types = {partition.name: partition.gpu_type for partition in partitions}
@@ -134,12 +141,12 @@ def occupancy_of(
             share.pending_jobs += job.array_task_count
             share.pending_gpus.update({kind: count * job.array_task_count for kind, count in gpus.items()})
             if job.start_at is not None:
-                planned.append((job.start_at, job, gpus))
+                planned.append((job.start_at - ahead, job, gpus))
             continue
         share.running_jobs += 1
         share.running_gpus.update(gpus)
         if job.start_at is not None and job.time_limit_s is not None:
-            left_s = (job.start_at - seen_at).total_seconds() + job.time_limit_s
+            left_s = (job.start_at - ahead - seen_at).total_seconds() + job.time_limit_s
             for kind, count in gpus.items():
                 returns[kind].append((left_s, count))
     found.releases = {

@@ -45,6 +45,7 @@ def snapshot_take(*, cluster: Cluster, adapter: ClusterAdapter) -> Look:
         raise
     counts = [job.state == "PENDING" for job in queue]
     seen_at = now()
+    seen = occupancy_of(nodes, partitions, queue, seen_at=seen_at, clock_ahead_s=status.clock_ahead_s)
     with transaction.atomic():
         Snapshot.objects.update_or_create(
             cluster=cluster,
@@ -55,7 +56,7 @@ def snapshot_take(*, cluster: Cluster, adapter: ClusterAdapter) -> Look:
                 "slurmctld_booted_at": status.booted_at,
                 "slurmdbd_queue": status.dbd_queue,
                 "nodes": [asdict(node) for node in nodes],
-                "occupancy": occupancy_of(nodes, partitions, queue, seen_at=seen_at).as_json(),
+                "occupancy": seen.as_json(),
                 "pending_jobs": sum(counts),
                 "running_jobs": len(counts) - sum(counts),
             },

@@ -88,6 +88,16 @@ def test_running_jobs_give_their_gpus_back_at_their_limits() -> None:
     assert HORIZONS_S[0] == HOUR  # the first job has an hour left, to the second
 
 
+def test_times_are_slurmctlds_and_its_clock_may_differ() -> None:
+    ahead_s = 20 * 60  # its clock shows 12:20
+    running = job(1, start_at=NOON - timedelta(minutes=40))  # has run for an hour, and has one left
+    waiting = job(2, state="PENDING", start_at=NOON + timedelta(minutes=80))
+    found = occupancy_of([], PARTITIONS, [running, waiting], seen_at=NOON, clock_ahead_s=ahead_s)
+    assert found.releases == {"h100": [8, 8, 8, 8, 8]}
+    assert [datetime.fromisoformat(start.start_at) for start in found.starts] == [NOON + timedelta(hours=1)]
+    assert seen([], running).releases["h100"][0] == 0  # as it would look by the portal's clock
+
+
 def test_an_account_has_its_running_and_waiting_jobs_a_task_of_an_array_each() -> None:
     waiting = job(2, state="PENDING", start_at=None, array_task_count=50, gpus={"gpu": 2})
     share = seen([], job(1), waiting, job(3, account="sl-b", partition="cpu", gpus={})).accounts
