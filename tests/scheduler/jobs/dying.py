@@ -1,5 +1,7 @@
-"""A worker that dies where a test wants it to: a process of its own, at a point that SAOLA_FAULT_POINT names."""
+"""A worker that dies where a test wants it to (scheduler/jobs/worker/faults.py): a process of its own, begun anew as
+the stack begins it, or, in a tenth of the time, as a copy of the one that runs the tests."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -7,6 +9,10 @@ from pathlib import Path
 
 from django.db import connection
 
+from portal.outbox.services import messages_deliver
+from scheduler.jobs.worker import faults
+
+_PARENTS: list[object] = []
 CHECKOUT = Path(__file__).resolve().parents[3]
 WORKER = """
 import django
@@ -14,6 +20,24 @@ django.setup()
 from portal.outbox.services import messages_deliver
 messages_deliver(queue="cluster.local")
 """
+
+
+def worker_copied(*, dies_at: str) -> int:
+    """Delivers what is due in the cluster's queue, in a copy of this process; how that ended (-9: killed)."""
+    process = multiprocessing.get_context("fork").Process(target=_deliver, args=[dies_at])
+    process.start()
+    process.join(60)
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+def _deliver(dies_at: str) -> None:
+    os.setsid()  # the whole group dies
+    _PARENTS.append(connection.connection)  # neither used nor closed here
+    connection.connection = None
+    faults.reach = faults._die_at(dies_at)
+    messages_deliver(queue="cluster.local")
+    connection.close()
 
 
 def worker(*, dies_at: str = "") -> subprocess.Popen[bytes]:

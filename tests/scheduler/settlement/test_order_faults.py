@@ -10,9 +10,9 @@ from scheduler.jobs.chaining import Chaining
 from scheduler.jobs.models import Job, Order, Run
 from scheduler.jobs.orders.verbs import job_extend, job_order, task_cancel
 from tests.quotas.makers import balance
-from tests.scheduler.jobs.dying import worker
+from tests.scheduler.jobs.dying import worker_copied
 from tests.scheduler.jobs.makers import submit
-from tests.scheduler.jobs.real import Real, clear, place_in_slurm, real_project
+from tests.scheduler.jobs.real import Real
 from tests.scheduler.jobs.worker.test_faults import assert_once, recover
 from tests.scheduler.settlement.turning import deliver, turn_until
 
@@ -24,24 +24,11 @@ SLEEP = "#!/bin/bash\nsleep 600\n"
 MINUTE = 60
 
 
-@pytest.fixture(scope="module")
-def place():
-    with place_in_slurm(researcher=2, gpu_hours=10) as made:
-        yield made
-
-
-@pytest.fixture
-def real(transactional_db, place):
-    made = real_project(place)
-    yield made
-    clear(made.adapter, place)
-
-
 def killed_at(point: str) -> None:
     """A worker that found Slurm in the middle of something comes again, and dies then."""
     for _attempt in range(5):
         Message.objects.filter(delivered_at=None).update(due_at=now())
-        ended = worker(dies_at=point).wait(60)
+        ended = worker_copied(dies_at=point)
         if ended == -signal.SIGKILL:
             return
         assert ended == 0

@@ -20,7 +20,7 @@ from scheduler.jobs.services import job_cancel
 from scheduler.settlement.models import Record
 from tests.quotas.makers import balance
 from tests.scheduler.jobs.makers import submit
-from tests.scheduler.jobs.real import HOUR, Real, clear, place_in_slurm, real_project
+from tests.scheduler.jobs.real import HOUR, Real, place_in_slurm
 from tests.scheduler.live import LiveSlurm, wait_for
 from tests.scheduler.settlement.turning import deliver, turn, turn_until
 
@@ -35,13 +35,6 @@ GPU_HOURS = 2
 def place():
     with place_in_slurm(researcher=3, gpu_hours=GPU_HOURS) as made:
         yield made
-
-
-@pytest.fixture
-def real(transactional_db, place):
-    made = real_project(place)
-    yield made
-    clear(made.adapter, place)
 
 
 def line_of(real: Real, job: Job) -> QueueJob:
