@@ -22,6 +22,7 @@ from scheduler.accounts.plan import (
 )
 from scheduler.accounts.registry import suspended
 from scheduler.clusters.adapters.protocol import PartitionInfo
+from scheduler.clusters.default_qos import default_of, is_open
 from scheduler.clusters.models import Cluster
 from scheduler.clusters.names import account_name
 
@@ -61,11 +62,6 @@ def books_read(cluster: Cluster) -> Books:
     refunds = dict(sums.annotate(Sum("amount_gpu_seconds")))
     settled = {pk: balances[pk].consumed + refunds.get(pk, 0) for pk in ids}
     return Books(allocations, limits, settled, suspended.by_qos(cluster))
-
-
-def is_open(allocation: Allocation, today: date) -> bool:
-    """Whether new jobs may start on it today."""
-    return allocation.state == Allocation.State.ACTIVE and allocation.starts_on <= today <= allocation.ends_on
 
 
 def desired_make(
@@ -120,7 +116,7 @@ def _associations(
         # The QOS list is exactly the project's of this GPU type, shut ones included: a shut QOS takes no jobs, and its
         # waiting jobs keep their right to it.
         qos = tuple(sorted(row.qos for row in rows))
-        default = min(rows, key=lambda row: (not is_open(row, today), row.ends_on, row.pk)).qos
+        default = default_of(rows, today).qos
         for user in members.get(project_id, ()):
             key = (account, user, partition)
             if key not in existing:

@@ -1,12 +1,15 @@
 """The line that does in a shell what the portal's form does: for those who live in ssh, and for a job's page."""
 
 import shlex
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from portal.clock import centre_date, now
 from portal.people.models import Project, User
 from quotas.allocations.models import Allocation
 from quotas.allocations.selectors import usable_allocations
+from scheduler.clusters.default_qos import default_of
 from scheduler.clusters.models import Cluster, Partition
 from scheduler.clusters.names import account_name
 from scheduler.jobs.durations import slurm_time
@@ -47,14 +50,21 @@ def line_of_job(job: Job) -> str:
 
 @dataclass(frozen=True)
 class ShellLine:
+    """`is_default`: it is one of several, and what a job without --qos runs on."""
+
     allocation: Allocation
     cluster: Cluster
     line: str
+    is_default: bool
 
 
 def lines_for(person: User, project: Project) -> Sequence[ShellLine]:
     """One line for each allocation that the person can use today, one GPU for an hour; none without a partition."""
     allocations = [row.allocation for row in usable_allocations(person, project)]
+    today, by_type = centre_date(now()), defaultdict(list)
+    for allocation in allocations:
+        by_type[allocation.cluster, allocation.gpu_type].append(allocation)
+    defaults = [default_of(rows, today) for rows in by_type.values() if len(rows) > 1]
     clusters = {row.name: row for row in Cluster.objects.filter(is_active=True)}
     partitions: dict[tuple[str, str], str] = {}
     for name, gpu_type, partition in (
@@ -76,6 +86,7 @@ def lines_for(person: User, project: Project) -> Sequence[ShellLine]:
                 nodes=1,
                 time_limit_s=EXAMPLE_TIME_LIMIT_S,
             ),
+            allocation in defaults,
         )
         for allocation in allocations
         if (allocation.cluster, allocation.gpu_type) in partitions

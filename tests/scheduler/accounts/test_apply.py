@@ -137,6 +137,14 @@ def test_more_hours_and_a_second_allocation_raise_what_is_there(site: Site) -> N
     assert found[f"{site.account}/{alice}/h100", "default_qos"] == (first.qos, second.qos)
     assert site.cycle().left.changes == []
     assert site.minutes(second) == 60
+    # In a shell, naming no QOS: on what ends first, or refused in words where the project has nothing.
+    options = [f"--account={site.account}", "--time=1", "--begin=now+1hour"]
+    answer = site.slurm.sbatch(alice, *options, "--gres=gpu:h100:1")
+    assert [line.qos for line in site.adapter.queue(job_ids=[int(answer.out)])] == [second.qos]
+    refused = site.slurm.sbatch(alice, *options, "--partition=h200", "--gres=gpu:h200:1")
+    assert "Invalid account or account/partition combination specified" in refused.error
+    shut = site.slurm.sbatch(alice, *options, "--qos=normal", "--gres=gpu:h100:1")
+    assert "Invalid qos specification" in shut.error
 
 
 # ---- people
