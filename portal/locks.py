@@ -19,6 +19,7 @@ class LockSpace(IntEnum):
     IMPORT = 0x5A04  # one import into a cluster at a time
     CLUSTER_PLAN = 0x5A05  # one application of a plan to a cluster at a time
     FILE = 0x5A06  # nobody drops the file that another one is storing
+    STARTS = 0x5A11  # one asking for the start of what is not submitted at a time, for each cluster
     OUTPUT = 0x5A10  # one reading of what jobs wrote at a time, for each cluster
     BOOKING = 0x5A07  # who books shares it, who closes a period takes it alone: written out in the ledger's SQL
 

@@ -4,6 +4,7 @@ from scheduler.jobs import views
 from scheduler.jobs.form import views as form
 from scheduler.jobs.orders import views as orders
 from scheduler.jobs.output import views as output
+from scheduler.jobs.starts import views as starts
 
 
 class VerbConverter:
@@ -26,6 +27,7 @@ urlpatterns = [
     path("new/", form.job_new, name="new"),
     path("new/preview/", form.job_preview, name="preview"),
     path("new/data-sets/", form.job_data_sets, name="data_sets"),
+    path("new/starts/", starts.job_starts, name="starts"),
     path("new/save/", form.preset_save, name="preset_save"),
     path("presets/<int:pk>/withdraw/", form.preset_withdraw, name="preset_withdraw"),
     path("card/", views.card, name="card"),
@@ -34,6 +36,7 @@ urlpatterns = [
     path("<uuid:pk>/", views.job, name="job"),
     path("<uuid:pk>/live/", views.job_live, name="live"),
     path("<uuid:pk>/log/", output.job_log, name="log"),
+    path("<uuid:pk>/tunnel/", output.job_tunnel, name="tunnel"),
     path("<uuid:pk>/files/", output.job_files, name="files"),
     path("<uuid:pk>/files/fetch/", output.job_file_fetch, name="file_fetch"),
     path("<uuid:pk>/files/get/", output.job_file, name="file"),

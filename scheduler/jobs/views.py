@@ -15,6 +15,7 @@ from scheduler.jobs.errors import JobEnded
 from scheduler.jobs.models import Job
 from scheduler.jobs.paging import JobPaginator
 from scheduler.jobs.shell import line_of_job, lines_for
+from scheduler.jobs.starts.shown import planned_start
 from scheduler.jobs.timeline import charge_of, timeline_of
 
 ROWS_A_PAGE = 50
@@ -115,5 +116,6 @@ def _live_context(request: PersonRequest, found: Job) -> dict[str, object]:
         "runs": found.runs.all(),
         "charge": charge_of(found),
         "timeline": timeline_of(found),
+        "planned": planned_start(found),
         "may_cancel": found.is_open and selectors.may_cancel(request.user, found),
     }

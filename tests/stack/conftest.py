@@ -71,14 +71,16 @@ def wait_for(holds: Callable[[], Any], within_s: float, every_s: float = 0.5) ->
     return None
 
 
-def submit(visitor: Visitor, script: str) -> str:
-    """A job of two minutes on one GPU through the form; answers its page's path."""
+def submit(visitor: Visitor, script: str, *, time_limit: str = "2m") -> str:
+    """A job on one GPU through the form; answers its page's path."""
     status, page = visitor.get("/jobs/new/")
     assert status == 200
     fields = Fields(page, "/jobs/new/")
     values = {name: value.replace("\n", "\r\n") for name, value in fields.values.items()}
     values |= {"allocation": fields.options["allocation"][-1], "name": "of a test", "gpus_per_node": "1", "nodes": "1"}
-    status, page = visitor.post("/jobs/new/", values | {"time_limit": "2m", "script": script.replace("\n", "\r\n")})
+    status, page = visitor.post(
+        "/jobs/new/", values | {"time_limit": time_limit, "script": script.replace("\n", "\r\n")}
+    )
     assert status == 302, page[:2000]
     return visitor.location
 

@@ -33,8 +33,11 @@ def steps_in(text: str) -> int:
 
 
 def test_the_log_grows_while_the_job_runs_and_its_files_are_saved(stack: Stack, desk: Desk, tmp_path: Path) -> None:
-    address = submit(stack.visitor("long"), SCRIPT)
     long = desk("long")
+    long.goto("/jobs/new/")  # when it would start: asked of the real Slurm
+    expect(long.locator("#job-starts .chosen")).to_contain_text(re.compile("at once|in [0-9]"), timeout=BEGINS_MS)
+    shoot(long, "job-form-start")
+    address = submit(stack.visitor("long"), SCRIPT, time_limit="1h")
     long.goto(address)
     log = long.locator("#job-log pre")
     expect(log).to_contain_text("step 1 of", timeout=BEGINS_MS)
@@ -63,6 +66,10 @@ def test_the_log_grows_while_the_job_runs_and_its_files_are_saved(stack: Stack, 
     assert saved.read_text().splitlines()[-1] == f"{LINES},0.{LINES}"
     check(long)
     shoot(long, "job-ended")
+    long.get_by_role("link", name="Run again with this size").click()
+    expect(long.locator("#id_time_limit")).to_have_value("15m")
+    expect(long.locator("#id_script")).to_have_value(re.compile(f"of {LINES}"))
+    expect(long.locator(".sized-list")).to_contain_text("1 hour → 15 minutes")
 
 
 def test_somebody_elses_log_does_not_exist(stack: Stack) -> None:

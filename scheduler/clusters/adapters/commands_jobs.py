@@ -6,8 +6,10 @@ user, account, QOS and comment back as itself.
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TypeVar
 
 from scheduler.clusters.adapters.programs import Answer, Programs, failure
 from scheduler.clusters.adapters.protocol import (
@@ -21,10 +23,13 @@ from scheduler.clusters.adapters.protocol import (
     VerbRefused,
 )
 
+T = TypeVar("T")
+
 WRAPPER_TIMEOUT_S = 30  # above the 22 s after which the wrapper's own `timeout` has killed sbatch
 REFUSED_BY_WRAPPER = 64  # the wrapper's exit status before it calls sbatch
 _NOT_BEGUN = 65  # its word for one of several that it did not begin
 _TIMED_OUT = (124, 137)  # of `timeout`: after the term, after the kill
+_WOULD_START = re.compile(r"Job \d+ to start at (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d) ")  # the wrapper's TZ is UTC
 _NOTHING = Answer(1, "", "the wrapper ended without an answer to this one")
 
 # Words of a refusal, and our code for it. slurmctld answered with a name, or was never reached: no job exists. All
@@ -71,16 +76,26 @@ class JobCommands:
         return submitted_job_id(answer)
 
     def submit_many(self, requests: Sequence[SubmitRequest]) -> list[int | Exception]:
+        return self._submitted(requests, _body, submitted_job_id)
+
+    def starts_estimate(self, requests: Sequence[SubmitRequest]) -> list[datetime | Exception]:
+        return self._submitted(requests, lambda request: _body(request) | {"test_only": 1}, estimated_start)
+
+    def _submitted(
+        self,
+        requests: Sequence[SubmitRequest],
+        body: Callable[[SubmitRequest], dict[str, object]],
+        read: Callable[[Answer], T],
+    ) -> list[T | Exception]:
         if len({request.unix_account for request in requests}) != 1 or len(requests) > MOST_AT_ONCE:
             raise ValueError("The submissions of one call are one researcher's, and not too many.")
         try:
-            bodies = [_body(request) for request in requests]
-            whole = self._as_researcher("submit", requests[0].unix_account, bodies)
-        except (ClusterError, SubmissionRefused) as error:
-            unknown = error if isinstance(error, SubmissionRefused) else SubmissionUnknown(str(error))
-            return [unknown for _request in requests]
+            whole = self._as_researcher("submit", requests[0].unix_account, [body(request) for request in requests])
+        except ClusterError as error:
+            return [SubmissionUnknown(str(error)) for _request in requests]
         answers = _answers(whole.out)
-        return [_outcome(answers.get(str(request.key), whole if not answers else _NOTHING)) for request in requests]
+        found = [answers.get(str(request.key), whole if not answers else _NOTHING) for request in requests]
+        return [_outcome(answer, read) for answer in found]
 
     def cancel(self, *, job_id: int, unix_account: str, task: int | None = None) -> None:
         which = {"job_id": job_id} if task is None else {"job_id": job_id, "task": task}
@@ -169,11 +184,11 @@ def _answers(text: str) -> dict[str, Answer]:
     return found
 
 
-def _outcome(answer: Answer) -> int | Exception:
+def _outcome(answer: Answer, read: Callable[[Answer], T]) -> T | Exception:
     if answer.code == _NOT_BEGUN and answer.error.startswith("saola-submit: late:"):
         return SubmissionNotBegun(answer.error.strip())
     try:
-        return submitted_job_id(answer)
+        return read(answer)
     except (SubmissionRefused, SubmissionUnknown) as outcome:
         return outcome
 
@@ -185,16 +200,31 @@ def submitted_job_id(answer: Answer) -> int:
         if not found:
             raise SubmissionUnknown(f"sbatch answered {answer.out.strip()[:200]!r}")
         return int(found[1])
+    raise _not_submitted(answer)
+
+
+def estimated_start(answer: Answer) -> datetime:
+    """The time that sbatch --test-only prints. Raises SubmissionRefused, or SubmissionUnknown where there is none."""
+    if answer.code:
+        raise _not_submitted(answer)
+    found = _WOULD_START.search(answer.error)
+    if not found:
+        raise SubmissionUnknown(f"sbatch --test-only said {answer.error.strip()[:200]!r}")
+    return datetime.fromisoformat(found[1]).replace(tzinfo=UTC)
+
+
+def _not_submitted(answer: Answer) -> SubmissionRefused | SubmissionUnknown:
+    """Refused only where nothing can exist."""
     words = " ".join(answer.error.split())[:1_000]
     if answer.code == REFUSED_BY_WRAPPER and words.startswith("saola-submit:"):
         _, code, message = (part.strip() for part in words.split(":", 2))
-        raise SubmissionRefused(code, message)
+        return SubmissionRefused(code, message)
     if words.startswith("sudo:") and "sbatch:" not in words:
-        raise SubmissionRefused("invalid_user", words)
+        return SubmissionRefused("invalid_user", words)
     for text, code in REFUSALS:
         if text in words:
-            raise SubmissionRefused(code, _plain(words))
-    raise SubmissionUnknown(words or f"sbatch ended with status {answer.code}")
+            return SubmissionRefused(code, _plain(words))
+    return SubmissionUnknown(words or f"sbatch ended with status {answer.code}")
 
 
 def _plain(words: str) -> str:

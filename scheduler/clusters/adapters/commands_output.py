@@ -12,13 +12,11 @@ from typing import Any
 from uuid import UUID
 
 from scheduler.clusters.adapters.commands_jobs import REFUSED_BY_WRAPPER, researcher_vector
+from scheduler.clusters.adapters.output import LogTail, OutputEntry, OutputListing
 from scheduler.clusters.adapters.programs import Programs, RawAnswer
 from scheduler.clusters.adapters.protocol import (
     OUTPUT_FILE_LIMIT_BYTES,
     ClusterError,
-    LogTail,
-    OutputEntry,
-    OutputListing,
     OutputRefused,
 )
 

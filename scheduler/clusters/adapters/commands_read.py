@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from portal.clock import now
 from scheduler.clusters.adapters import parse, parse_usage
+from scheduler.clusters.adapters.output import RunUsage
 from scheduler.clusters.adapters.programs import Programs, failure, separator
 from scheduler.clusters.adapters.protocol import (
     AccountingRecord,
@@ -13,7 +14,6 @@ from scheduler.clusters.adapters.protocol import (
     NodeInfo,
     PartitionInfo,
     QueueJob,
-    RunUsage,
 )
 
 _IDS_A_CALL = 500  # job ids in one argument; far below the kernel's limit for one

@@ -10,6 +10,8 @@ from datetime import datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
+from scheduler.clusters.adapters.output import LogTail, OutputListing, RunUsage
+
 Verb = Literal["hold", "release", "requeue"]
 MOST_AT_ONCE = 16  # submissions that one call takes; the wrapper refuses more
 OUTPUT_FILE_LIMIT_BYTES = 8 * 1_048_576  # of one file of a job's; the wrapper refuses larger ones
@@ -56,44 +58,6 @@ class OutputRefused(Exception):
         # "absent", "link", "kind" (no ordinary file, no directory), "too_large", "denied", "late", "request", "user"
         self.code = code
         self.message = message
-
-
-@dataclass(frozen=True, slots=True)
-class LogTail:
-    """The end of a job's log, as its bytes are: what the researcher's process says, and nothing to rely on."""
-
-    data: bytes
-    begins_at: int  # the first byte's place in the file
-    size: int  # the whole file's, in bytes
-    changed_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class OutputEntry:
-    path: tuple[str, ...]  # below the job's folder
-    kind: str  # file, folder, link, other
-    size: int
-    changed_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class OutputListing:
-    entries: tuple[OutputEntry, ...]
-    unnamed: int  # entries whose names no page can show
-    is_whole: bool
-
-
-@dataclass(frozen=True, slots=True)
-class RunUsage:
-    """What slurmdbd gathered of one run and its steps. None: nothing was gathered."""
-
-    job_id_raw: int
-    submit_at: datetime
-    elapsed_s: int
-    cpus: int
-    cpu_s: float | None  # user and system time of all processes
-    memory_bytes: int | None  # allotted on all nodes together
-    memory_used_bytes: int | None  # at most: the largest task of each step times its tasks, of the largest step
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,6 +337,12 @@ class ClusterAdapter(Protocol):
         """Several of one researcher, one after another, for the price of one sudo; at most MOST_AT_ONCE.
 
         In their order: the job id that sbatch claimed, or what `submit` would have raised, or SubmissionNotBegun.
+        """
+
+    def starts_estimate(self, requests: Sequence[SubmitRequest]) -> "list[datetime | Exception]":
+        """When Slurm would start each of these jobs of one researcher if it were submitted now; none of them is.
+
+        In their order: the time on slurmctld's clock, SubmissionRefused, or SubmissionUnknown where it does not say.
         """
 
     def cancel(self, *, job_id: int, unix_account: str, task: int | None = None) -> None:

@@ -16,12 +16,13 @@ from portal.api.shapes import as_json
 from portal.files.responses import only_download
 from scheduler.jobs import selectors
 from scheduler.jobs.api.shapes import JobWhole, whole_of
+from scheduler.jobs.asking import NotReachable
 from scheduler.jobs.durations import DurationInvalid, time_limit_parse
 from scheduler.jobs.errors import JobEnded, VerbImpossible
 from scheduler.jobs.models import Job
 from scheduler.jobs.orders import verbs
 from scheduler.jobs.output import asking
-from scheduler.jobs.output.asking import NotReachable, Question, TooManyFiles
+from scheduler.jobs.output.asking import Question, TooManyFiles
 from scheduler.jobs.output.shown import listing_shown, log_shown, logs_named, refusal_text, run_number
 from scheduler.jobs.services import job_cancel
 

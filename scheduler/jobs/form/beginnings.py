@@ -1,4 +1,5 @@
-"""How the form begins, and what one click changes in it: a preset, a fix, a job that is run again.
+"""How the form begins, and what one click changes in it: a preset, a fix, a job that is run again, as it was or in the
+size that was enough.
 
 A person's own lines of the script are never lost by choosing something: only lines that nobody changed are replaced.
 """
@@ -12,12 +13,15 @@ from scheduler.jobs.durations import duration_input
 from scheduler.jobs.form.forms import PROBE, script_typed
 from scheduler.jobs.form.preset_fields import place_defaults, place_typed
 from scheduler.jobs.models import Job, ProjectPreset
+from scheduler.jobs.output.asking import measured_of
+from scheduler.jobs.output.efficiency import efficiency_of
+from scheduler.jobs.output.rightsize import right_sized
 from scheduler.jobs.presets import Preset, presets
 from scheduler.jobs.presets.stored import stored_read
 from scheduler.jobs.script import block_opened, strip_block
 
 SKELETON = "#!/bin/bash\n# Your commands. srun starts a task on every node.\nsrun hostname\n"
-FIXABLE = ("gpus_per_node", "nodes", "time_limit", "partition", "mode")  # what a one-click fix may set
+FIXABLE = ("gpus_per_node", "nodes", "time_limit", "allocation", "partition", "mode")  # what a one-click fix may set
 
 
 def initial_of(
@@ -35,6 +39,15 @@ def initial_of(
     return begin | _preset_values(known) | {"name": known.slug, "script": known.start}
 
 
+def sized(job: Job, begin: dict[str, Any]) -> dict[str, Any]:
+    """The same job with a size that would have been enough; "sized" says what was changed, and why."""
+    if job.is_open:
+        return begin
+    measured, _is_coming = measured_of(job)
+    changes = right_sized(job, efficiency_of(job, measured), measured)
+    return begin | {change.field: change.value for change in changes} | {"sized": changes}
+
+
 def changed(data: QueryDict, rendered: str, fix: str) -> dict[str, Any]:
     """The form's data after one click: `nodes=1`, `preset=NAME`, `script=` (the preset's lines again), `own=` (what the
     preset wrote becomes the person's own lines). Anything else changes nothing. `rendered`: the script as the form
@@ -50,6 +63,8 @@ def changed(data: QueryDict, rendered: str, fix: str) -> dict[str, Any]:
         new |= {"preset": "", "script": block_opened(new["script"])}
     elif field in FIXABLE:
         new[field] = value
+        if field == "allocation":
+            new["partition"] = ""  # another one may have other partitions
     return new
 
 

@@ -17,7 +17,7 @@ from scheduler.jobs import selectors, services
 from scheduler.jobs.chaining import PLAIN
 from scheduler.jobs.data_sets import FIELD
 from scheduler.jobs.errors import JobRefused
-from scheduler.jobs.form.beginnings import changed, initial_of
+from scheduler.jobs.form.beginnings import changed, initial_of, sized
 from scheduler.jobs.form.chaining_form import ChainingForm
 from scheduler.jobs.form.data_sets_form import DataSetsForm
 from scheduler.jobs.form.drafts import draft_of
@@ -137,6 +137,8 @@ def _initial(request: PersonRequest) -> dict[str, Any]:
         job = selectors.job_get(request.user, UUID(again)) if again else None
     except ValueError:
         job = None
+    if job is not None and "sized" in request.GET:
+        return sized(job, initial_of(preset="", allocation="", again=job))
     preset = request.GET.get("preset", "")
     if not preset and not Job.objects.filter(person=request.user).exists():
         preset = "hello-gpu"  # a first job is one that works

@@ -89,7 +89,7 @@ def _advice(job: Job, used: Used) -> list[str]:
     elif job.state == Job.State.COMPLETED and _held_much(used):
         lines.append(
             _("Its hold kept GPU-hours from your project without need: a limit of %(limit)s is enough next time.")
-            % {"limit": duration_text(_limit_enough_s(used))}
+            % {"limit": duration_text(limit_enough_s(used))}
         )
     if used.memory_share is not None and used.memory_share > MEMORY_FULL:
         lines.append(_("It nearly used up its memory: more GPUs bring more memory, smaller batches need less."))
@@ -99,9 +99,10 @@ def _advice(job: Job, used: Used) -> list[str]:
 
 
 def _held_much(used: Used) -> bool:
-    is_long = used.time_limit_s - used.elapsed_s > SHORT_S and _limit_enough_s(used) < used.time_limit_s
+    is_long = used.time_limit_s - used.elapsed_s > SHORT_S and limit_enough_s(used) < used.time_limit_s
     return is_long and used.elapsed_s < HELD_IDLE_SHARE * used.time_limit_s
 
 
-def _limit_enough_s(used: Used) -> int:
+def limit_enough_s(used: Used) -> int:
+    """A time limit for the next one like it."""
     return max(math.ceil(used.elapsed_s * SPARE / ROUND_UP_S), 1) * ROUND_UP_S

@@ -13,9 +13,10 @@ from django.utils.translation import gettext_lazy as _
 
 from portal.clock import now
 from scheduler.clusters.adapters.protocol import OUTPUT_FILE_LIMIT_BYTES
+from scheduler.jobs.asking import KEPT_S, NotReachable, Reply
 from scheduler.jobs.models import Job
 from scheduler.jobs.output import asking
-from scheduler.jobs.output.asking import NotReachable, Question, Reply
+from scheduler.jobs.output.asking import Question
 from scheduler.jobs.output.logtext import is_binary, shown
 
 # A log that was read so long after the end was seen holds its last line: the file system of the nodes may be late.
@@ -113,7 +114,7 @@ def _may_have_begun(job: Job) -> bool:
 
 def _fresh_s(job: Job, what: str) -> float:
     """As for a running job until every answer from before the end is gone: its last lines are waited for."""
-    late = timedelta(seconds=WRITTEN_BY_S + asking.KEPT_S)
+    late = timedelta(seconds=WRITTEN_BY_S + KEPT_S)
     is_settled = not job.is_open and now() > job.updated_at + late
     return asking.ENDED_FRESH_S if is_settled else asking.FRESH_S[what]
 

@@ -4,6 +4,7 @@ Each asks for itself again for as long as something can change, and answers 204 
 or has marked stays as it is.
 """
 
+from contextlib import suppress
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -15,13 +16,17 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from portal.files.responses import only_download
+from portal.people.selectors import projects_of
 from portal.web.requests import PersonRequest
 from scheduler.jobs import selectors
+from scheduler.jobs.asking import NotReachable
 from scheduler.jobs.models import Job
 from scheduler.jobs.output import asking
-from scheduler.jobs.output.asking import NotReachable, Question, TooManyFiles
+from scheduler.jobs.output.asking import Question, TooManyFiles, measured_of
 from scheduler.jobs.output.efficiency import efficiency_of
+from scheduler.jobs.output.rightsize import right_sized
 from scheduler.jobs.output.shown import listing_shown, log_shown, logs_named, refusal_text, run_number
+from scheduler.jobs.output.tunnel import tunnel_of
 
 
 @require_safe
@@ -87,21 +92,37 @@ def job_file(request: PersonRequest, pk: UUID) -> HttpResponse:
 @require_safe
 @login_required
 def job_usage(request: PersonRequest, pk: UUID) -> HttpResponse:
-    """After the end: what it used of what it asked for. Everybody who sees the job sees this."""
+    """After the end: what it used of what it asked for, and a size that would have been enough. Everybody who sees the
+    job sees this."""
     job = selectors.job_get(request.user, pk)
     if job.is_open:
         return HttpResponse(status=204)
-    question = Question(job.pk, "usage")
-    try:
-        reply = asking.ask(question, cluster=job.cluster.name) if asking.numbers_of(job) else None
-        is_coming = reply is None and bool(asking.numbers_of(job))
-    except NotReachable:
-        reply, is_coming = None, False
-    measured = reply.body.get("runs", []) if reply is not None and not reply.code else []
-    context = {"job": job, "used": efficiency_of(job, measured), "is_coming": is_coming}
+    measured, is_coming = measured_of(job)
     if is_coming and request.GET.get("seen") == "coming":
         return HttpResponse(status=204)
+    used = efficiency_of(job, measured)
+    may_submit = bool(job.script) and projects_of(request.user).filter(pk=job.project_id).exists()
+    context = {"job": job, "used": used, "is_coming": is_coming, "may_submit": may_submit}
+    if may_submit and not is_coming:
+        context["changes"] = right_sized(job, used, measured)
     return render(request, "jobs/usage.html", context)
+
+
+@require_safe
+@login_required
+def job_tunnel(request: PersonRequest, pk: UUID) -> HttpResponse:
+    """How its owner reaches what a running job serves. Asks for itself until the job has ended."""
+    job = selectors.job_get_readable(request.user, pk)
+    found = None
+    if job.state == Job.State.RUNNING and job.slurm_job_id:
+        with suppress(NotReachable):
+            reply = asking.ask(Question(job.pk, "tunnel"), cluster=job.cluster.name)
+            text = reply.body.get("text", "") if reply is not None else ""
+            found = tunnel_of(text, unix_account=job.unix_account, number=job.slurm_job_id)
+    version = found.command if found else ""
+    if job.is_open and request.GET.get("seen", "-") == version:
+        return HttpResponse(status=204)
+    return render(request, "jobs/tunnel.html", {"job": job, "tunnel": found, "version": version})
 
 
 def _file_question(request: PersonRequest, pk: UUID) -> tuple[Job, Question]:

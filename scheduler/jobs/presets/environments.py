@@ -134,7 +134,7 @@ def _apptainer(environment: Environment) -> list[str]:
     return [
         *_modules(environment),
         "container=()",
-        'inside=(apptainer exec --nv --pwd "$PWD" --bind "$PWD" --bind "$project_dir"',
+        'inside=(apptainer exec --nv --pwd "$PWD" --bind "$PWD" --bind "$project_dir" --bind "$output"',
         *(f"    --bind {word(f'{path}:{path}:ro')}" for path in environment.mounts),
         f"    {word(environment.image)})",
     ]
@@ -143,7 +143,7 @@ def _apptainer(environment: Environment) -> list[str]:
 def _enroot(environment: Environment) -> list[str]:
     return [
         *_modules(environment),
-        'mounts="$PWD:$PWD,$project_dir:$project_dir"',
+        'mounts="$PWD:$PWD,$project_dir:$project_dir,$output:$output"',
         *(f"mounts+={word(f',{path}:{path}:ro')}" for path in environment.mounts),
         f"container=(--container-image={word(environment.image)} --container-mount-home",
         '    --container-mounts="$mounts" --container-workdir="$PWD")',

@@ -18,8 +18,10 @@ trap 'rm -f "$JUPYTER_TOKEN_FILE"' EXIT
 
 port="$MASTER_PORT"
 login="${SAOLA_LOGIN:-LOGIN-HOST}"
+tunnel="ssh -N -L $port:127.0.0.1:$port -J $(id -un)@$login $(id -un)@$MASTER_ADDR"
+echo "$tunnel" > "$SLURM_SUBMIT_DIR/tunnel.txt"  # the job's page shows it
 echo "On your own computer:"
-echo "    ssh -N -L $port:127.0.0.1:$port -J $(id -un)@$login $(id -un)@$MASTER_ADDR"
+echo "    $tunnel"
 echo "    ssh $(id -un)@$login cat $JUPYTER_TOKEN_FILE"
 echo "then open http://127.0.0.1:$port/lab and give the token that the second line shows."
 

@@ -179,11 +179,13 @@ def _option_lines(lead_s: int, restarts: int) -> list[str]:
 
 
 def _folder_lines(project: str, code: Code) -> list[str]:
+    # Results lie in the job's own folder, which its page lists, unless they have a name, under which later jobs go on.
     # HF_HOME is the project's, so that a model is fetched once for all; a person's token stays in their own home.
     return [
         "set -eo pipefail",
         f'project_dir="${{SAOLA_PROJECTS:-$HOME/saola}}"/{word(project)}',
-        'output="$project_dir/runs/${run_name:-$SLURM_JOB_ID}"',
+        'output="$SLURM_SUBMIT_DIR"',
+        'if [ -n "$run_name" ]; then output="$project_dir/runs/$run_name"; fi',
         'export HF_HOME="$project_dir/cache/huggingface"',
         'export HF_TOKEN_PATH="${HF_TOKEN_PATH:-$HOME/.cache/huggingface/token}"',
         'mkdir -p "$output" "$HF_HOME"',

@@ -7,9 +7,11 @@
   if (!script) return;
   let sent = "";
 
-  form.addEventListener("htmx:beforeRequest", () => { sent = script.value; });
+  // Other parts of the form ask for themselves and send no script.
+  form.addEventListener("htmx:beforeRequest", (event) => { if (event.detail.elt === form) sent = script.value; });
 
-  form.addEventListener("htmx:afterSwap", () => {
+  form.addEventListener("htmx:afterSwap", (event) => {
+    if (event.detail.elt.id !== "job-preview") return;
     const written = document.getElementById("script-written");
     // What was typed after the question was asked is newer than its answer; that typing asks again.
     if (!written || script.value !== sent || script.value === written.value) return;

@@ -105,6 +105,27 @@ def test_a_job_above_the_whole_budget_is_refused_at_submission(ground: Ground) -
         ground.limit(ground.h200, "h200", 10_000)
 
 
+def test_a_start_is_estimated_and_nothing_is_submitted(ground: Ground) -> None:
+    whole = {"qos": ground.h200, "partition": "h200", "gpu_type": "h200", "gpus_per_node": 8}
+    busy = running(ground, ground.adapter.submit(ground.request(**whole, script=SLEEPER, time_limit_s=600)))
+    asked = [
+        ground.request(**whole),
+        ground.request(partition="no-such-partition"),
+        ground.request(time_limit_s=61),
+        ground.request(**whole | {"gpus_per_node": 1}, script="#!/bin/bash\n#SBATCH --array=1-9\n"),
+    ]
+    after, *refused = ground.adapter.starts_estimate(asked)
+    assert busy.start_at is not None
+    assert timedelta(0) <= after - (busy.start_at + timedelta(seconds=600)) < timedelta(minutes=2)
+    assert [refusal.code for refusal in refused] == ["invalid_partition", "request", "script"]
+    ground.adapter.cancel(job_id=busy.job_id, unix_account=ground.alice)
+    keys = {str(one.key) for one in asked}
+    assert not [job for job in ground.adapter.queue() if job.comment in keys]
+    assert not keys & {path.name for path in Path(ground.slurm.home(ground.alice), "saola/jobs").iterdir()}
+    (soon,) = ground.adapter.starts_estimate([ground.request(gpus_per_node=1, time_limit_s=60)])
+    assert soon < after
+
+
 def test_a_comment_with_separators_and_newlines_stays_one_record(ground: Ground) -> None:
     comment, name = "a|b\n\x1f1234\x1f c\n\n", 'we|ird "n"'
     answer = ground.slurm.sbatch(
@@ -249,7 +270,7 @@ python3 -c 'x = bytearray(200 << 20); y = sum(range(30_000_000))'
 
 
 def test_what_a_job_wrote_and_used_is_read_back(ground: Ground) -> None:
-    asked = ground.request(script=BUSY)
+    asked = ground.request(script=BUSY, nodes=2)
     job_id = ground.adapter.submit(asked)
     final(ground, job_id)
     home = ground.slurm.home(ground.alice)
@@ -263,7 +284,8 @@ def test_what_a_job_wrote_and_used_is_read_back(ground: Ground) -> None:
     used = wait_for("the job's figures", lambda: [one for one in ground.adapter.usage(job_ids=[job_id]) if one.cpu_s])[
         0
     ]
-    assert (used.job_id_raw, used.cpus) == (job_id, 8)
+    assert (used.job_id_raw, used.cpus) == (job_id, 16)
+    assert (used.nodes, used.nodes_used) == (2, 1)  # nothing was started on the other one
     assert 0 < used.cpu_s < used.cpus * (used.elapsed_s + 1)
     assert used.memory_bytes is not None
     assert used.memory_bytes > 10 * 2**30

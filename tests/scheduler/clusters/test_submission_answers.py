@@ -2,7 +2,7 @@
 
 import pytest
 
-from scheduler.clusters.adapters.commands_jobs import REFUSALS, submitted_job_id
+from scheduler.clusters.adapters.commands_jobs import REFUSALS, estimated_start, submitted_job_id
 from scheduler.clusters.adapters.programs import Answer, Programs, failure
 from scheduler.clusters.adapters.protocol import ClusterUnreachable, SubmissionRefused, SubmissionUnknown
 
@@ -113,3 +113,14 @@ def test_a_stream_that_is_left_ends_its_program() -> None:
 def test_a_stream_has_a_time_limit() -> None:
     with pytest.raises(ClusterUnreachable):
         list(Programs(slurm_conf="/nowhere", accounting_lock="/nowhere").stream("sleep", "20", timeout_s=0.3))
+
+
+def test_a_start_is_read_from_what_sbatch_says() -> None:
+    said = "sbatch: Job 8 to start at 2026-11-22T16:40:05 using 8 processors on nodes gpu001 in partition h100\n"
+    assert estimated_start(Answer(0, "", said)).isoformat() == "2026-11-22T16:40:05+00:00"
+    for silent in ("", "sbatch: Job 8 to start at Unknown using 8 processors\n"):
+        with pytest.raises(SubmissionUnknown):
+            estimated_start(Answer(0, "", silent))
+    with pytest.raises(SubmissionRefused) as refused:
+        estimated_start(Answer(1, "", "allocation failure: Requested node configuration is not available\n"))
+    assert refused.value.code == "node_configuration"

@@ -112,6 +112,17 @@ def test_sbatch_gets_a_fixed_vector_a_clean_environment_and_the_script(
     assert script == SCRIPT
 
 
+def test_a_start_is_only_asked_for(place: Path, researcher: pwd.struct_passwd) -> None:
+    answer = run(place / "submit", REQUEST | {"test_only": 1}, uid=researcher.pw_uid)
+    arguments, _environment, where, _script = answer.stdout.split("---\n")
+    assert "--test-only" in arguments.splitlines()
+    assert "--comment=0f8fad5b-d9cb-469f-a165-70867728950e" in arguments.splitlines()
+    assert where.split() == ["0027", "/"]
+    assert not Path(researcher.pw_dir, "saola/jobs", REQUEST["key"]).exists()
+    for wrong in (2, "1", -1):
+        assert refusal(run(place / "submit", REQUEST | {"test_only": wrong}, uid=researcher.pw_uid)) == "request"
+
+
 def test_without_a_folder_for_its_log_there_is_no_job(place: Path) -> None:
     assert refusal(run(place / "submit", REQUEST)) == "folder"
 

@@ -7,16 +7,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from portal.clock import now
+from scheduler.clusters.adapters.output import LogTail, OutputEntry, OutputListing, RunUsage
 from scheduler.clusters.adapters.protocol import (
     AccountingRecord,
     ClusterUnreachable,
     ControllerStatus,
-    LogTail,
-    OutputEntry,
-    OutputListing,
     OutputRefused,
     QueueJob,
-    RunUsage,
+    SubmissionUnknown,
     SubmitRequest,
 )
 
@@ -37,12 +35,22 @@ class FakeSlurm:
         self.files: dict[tuple[str, ...], bytes] = {}  # of every job's folder
         self.used: list[RunUsage] = []
         self.reads = 0
+        self.estimated: list[SubmitRequest] = []
+        self.starts: dict[tuple[str, int, int, int], datetime | Exception] = {}  # by partition and shape
+        self.starts_else: datetime | Exception = SubmissionUnknown("sbatch --test-only said nothing")
+        self.clock_ahead = timedelta(0)
 
     # what the portal calls
 
     def controller_status(self, at: datetime | None = None) -> ControllerStatus:
         self._answer()
-        return ControllerStatus(booted_at=self.booted_at, dbd_queue=self.dbd_queue, answered_at=at or now())
+        answered_at = at or now()
+        return ControllerStatus(
+            booted_at=self.booted_at,
+            dbd_queue=self.dbd_queue,
+            answered_at=answered_at,
+            clock_at=answered_at + self.clock_ahead,
+        )
 
     def queue(self, *, job_ids=()) -> list[QueueJob]:
         self._answer()
@@ -72,6 +80,12 @@ class FakeSlurm:
             except Exception as outcome:
                 outcomes.append(outcome)
         return outcomes
+
+    def starts_estimate(self, requests):
+        self._answer()
+        self.estimated += requests
+        shapes = [(one.partition, one.nodes, one.gpus_per_node, one.time_limit_s) for one in requests]
+        return [self.starts.get(shape, self.starts_else) for shape in shapes]
 
     def cancel(self, *, job_id: int, unix_account: str) -> None:
         self._answer()

@@ -160,9 +160,9 @@ def test_one_click_sets_the_field_and_submits_nothing(window, filled):
     assert Job.objects.count() == 0
 
 
-def test_one_click_changes_no_other_field(window, filled, allocation):
-    response = window.post(NEW, filled | {"fix": "allocation=1"})
-    assert response.context["form"].initial["allocation"] == str(allocation.pk)
+def test_one_click_changes_no_other_field(window, filled):
+    response = window.post(NEW, filled | {"fix": "name=other"})
+    assert response.context["form"].initial["name"] == "train"
 
 
 def test_choosing_a_preset_fills_the_form(window, filled):

@@ -3,11 +3,15 @@
 from datetime import timedelta
 
 import pytest
+from django.core.cache import caches
+from django.urls import reverse
 from django.utils import translation
 
 from portal.clock import now
 from scheduler.jobs.models import Job, Run
+from scheduler.jobs.output.asking import Question
 from scheduler.jobs.output.efficiency import efficiency_of
+from scheduler.jobs.output.rightsize import right_sized
 from tests.quotas.makers import HOUR
 from tests.scheduler.jobs.makers import submit
 
@@ -99,3 +103,79 @@ def test_a_job_that_never_ran_used_nothing(submitter, allocation):
     Job.objects.filter(pk=job.pk).update(state="cancelled")
     used = efficiency_of(Job.objects.get(pk=job.pk), [])
     assert (used.elapsed_s, used.charged_gpu_seconds, used.cpu_share, used.advice) == (0, 0, None, ())
+
+
+# --- a size that would have been enough ---------------------------------------------------------------------------
+
+
+def proposed(job: Job, *rows: dict[str, object]) -> dict[str, str]:
+    return {change.field: change.value for change in right_sized(job, efficiency_of(job, rows), rows)}
+
+
+@pytest.mark.parametrize(
+    ("state", "after_s", "limit_s", "proposal"),
+    [
+        ("completed", 3 * HOUR, 12 * HOUR, {"time_limit": "3h45m"}),
+        ("completed", 60, 8 * HOUR, {"time_limit": "15m"}),
+        ("completed", 60, 20 * 60, {}),  # ten minutes at least are worth a word
+        ("completed", HOUR, 75 * 60, {}),
+        ("completed", HOUR - 60, HOUR, {"time_limit": "1h15m"}),
+        ("timeout", HOUR, HOUR, {"time_limit": "2h"}),
+        ("failed", 60, 8 * HOUR, {}),
+        ("cancelled", 60, 8 * HOUR, {}),
+    ],
+)
+def test_a_time_limit_follows_from_what_it_took(submitter, allocation, state, after_s, limit_s, proposal):
+    job = ended(submitter, allocation, after_s=after_s, time_limit_s=limit_s, state=state)
+    assert proposed(job) == proposal
+
+
+@pytest.mark.parametrize(
+    ("state", "used", "proposal"),
+    [
+        ("completed", [1], {"nodes": "1"}),
+        ("completed", [1, 2], {"nodes": "2"}),  # the run that used most counts
+        ("completed", [3], {}),
+        ("completed", [1, None], {}),  # of one run nobody knows
+        ("completed", [], {}),
+        ("failed", [1], {}),
+    ],
+)
+def test_nodes_on_which_nothing_ran_are_left_out(submitter, allocation, state, used, proposal):
+    job = ended(submitter, allocation, after_s=HOUR - 600, state=state, nodes=3)
+    rows = [figures(nodes_used=number) for number in used]
+    assert proposed(job, *rows) == proposal
+    if proposal:
+        (change,) = right_sized(job, efficiency_of(job, rows), rows)
+        assert f"{2 * (3 - int(change.value))} GPUs of the others were idle" in change.why
+
+
+def test_a_chain_is_meant_to_reach_its_limit(submitter, allocation):
+    job = ended(submitter, allocation, after_s=60, time_limit_s=8 * HOUR)
+    Job.objects.filter(pk=job.pk).update(restarts_most=3)
+    job.refresh_from_db()
+    assert proposed(job) == {}
+
+
+def test_the_page_offers_it_and_the_form_begins_with_it_and_says_why(client_of, submitter, allocation, auditor):
+    caches["redis"].clear()
+    job = ended(submitter, allocation, after_s=HOUR, time_limit_s=12 * HOUR, nodes=3, name="train")
+    Run.objects.filter(job=job).update(job_id_raw=7, submit_at=now())
+    reply = {"at": now().timestamp(), "body": {"runs": [figures(nodes_used=1)]}, "code": "", "message": ""}
+    caches["redis"].set(Question(job.pk, "usage").key, reply)
+    window, again = client_of(submitter), f"{reverse('jobs:new')}?again={job.pk}&sized=1"
+    window.cookies["django_language"] = "en"
+    address = reverse("jobs:usage", args=[job.pk])
+    assert again.replace("&", "&amp;") in window.get(address).content.decode()
+    assert "sized=1" not in client_of(auditor).get(address).content.decode()
+    page = window.get(again)
+    form = page.context["form"]
+    assert (form["time_limit"].value(), form["nodes"].value(), form["gpus_per_node"].value()) == ("1h15m", "1", 2)
+    assert form["name"].value() == "train"
+    text = page.content.decode()
+    assert "12 hours → 1 hour 15 minutes" in text
+    assert "It took 1 hour." in text
+    assert "ran on 1 of its 3 nodes" in text
+    plain = window.get(f"{reverse('jobs:new')}?again={job.pk}")
+    assert plain.context["form"]["time_limit"].value() == "12h"
+    assert "Changed from the job" not in plain.content.decode()

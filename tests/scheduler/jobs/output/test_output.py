@@ -15,7 +15,7 @@ from redis.exceptions import ConnectionError as RedisAway
 
 from portal.clock import now
 from portal.locks import LockSpace
-from scheduler.clusters.adapters.protocol import RunUsage
+from scheduler.clusters.adapters.output import RunUsage
 from scheduler.jobs.models import Job, Run
 from scheduler.jobs.output import asking
 from scheduler.jobs.output.asking import Question

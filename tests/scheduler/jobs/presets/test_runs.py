@@ -4,6 +4,7 @@ This shows what a script asks of them, and that ranks, addresses and signals arr
 documented. It does not show that PyTorch, Accelerate, Megatron, Apptainer or Enroot do what is expected of them.
 """
 
+import getpass
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from scheduler.jobs.output.tunnel import tunnel_of
 from scheduler.jobs.preflight import Shape
 from scheduler.jobs.presets.code import Code
 from scheduler.jobs.presets.render import Filled
@@ -37,8 +39,9 @@ class Slurm:
 
     def __init__(self, folder: Path) -> None:
         self.home, self.records, programs = folder / "home", folder / "records", folder / "bin"
-        for path in (self.home, self.home / "Megatron-LM", self.records, programs):
-            path.mkdir()
+        self.folder = self.home / "saola/jobs/0f8fad5b"  # the job's own
+        for path in (self.home, self.home / "Megatron-LM", self.records, programs, self.folder):
+            path.mkdir(parents=True)
         for name in NAMES:
             (programs / name).symlink_to(STAND_IN)
         self.base = {"PATH": f"{programs}:/usr/bin:/bin", "HOME": str(self.home), "RECORDS": str(self.records)}
@@ -50,6 +53,7 @@ class Slurm:
             "SLURM_JOB_NODELIST": ",".join(HOSTS[: one.nodes]),
             "SLURM_CPUS_ON_NODE": str(8 * one.gpus_per_node),
             "CUDA_VISIBLE_DEVICES": visible,
+            "SLURM_SUBMIT_DIR": str(self.folder),
             **more,
         }
         path = self.home / "script.sh"
@@ -130,16 +134,18 @@ def test_environments_are_entered(slurm, slug):
     assert [record["argv"] for record in slurm.calls("module")] == [["load", "cuda/12.4"], ["load", "openmpi/5.0"]]
     (inside,) = slurm.calls("apptainer")
     project = f"{slurm.home}/saola/tieng-viet"
-    assert inside["argv"][:10] == [
+    assert inside["argv"][:12] == [
         *("exec", "--nv", "--pwd", str(slurm.home), "--bind", str(slurm.home), "--bind", project),
+        *("--bind", str(slurm.folder)),
         *("--bind", "/data/vi wiki:/data/vi wiki:ro"),
     ]
-    assert inside["argv"][10] == "images/pytorch 24.05.sif"
+    assert inside["argv"][12] == "images/pytorch 24.05.sif"
     steps = [record["argv"] for record in slurm.calls("srun")]
     with_image = [argv for argv in steps if "--container-image=nvcr.io#nvidia/pytorch:24.05-py3" in argv]
     assert len(with_image) == 1
     home = str(slurm.home)
-    assert f"--container-mounts={home}:{home},{project}:{project},/data/vi wiki:/data/vi wiki:ro" in with_image[0]
+    own = f"{slurm.folder}:{slurm.folder}"
+    assert f"--container-mounts={home}:{home},{project}:{project},{own},/data/vi wiki:/data/vi wiki:ro" in with_image[0]
     assert f"--container-workdir={home}" in with_image[0]
 
 
@@ -220,10 +226,24 @@ def test_jupyter_shows_the_tunnel_and_keeps_the_token(slurm):
     port = 20000 + JOB % 10000
     assert f"ssh -N -L {port}:127.0.0.1:{port} -J " in output
     assert "@login.example.vn" in output
+    written = (slurm.folder / "tunnel.txt").read_text()
+    assert written in output
+    user = getpass.getuser()
+    assert tunnel_of(written, unix_account=user, number=JOB).command == written.strip()
     (call,) = slurm.calls("jupyter")
     assert {"lab", "--ip=127.0.0.1", f"--port={port}", "--no-browser"} <= set(call["argv"])
     assert not any("token" in argument.lower() for argument in call["argv"])
     assert not list((slurm.home / ".saola").iterdir())
+
+
+def test_results_lie_where_the_jobs_page_lists_them_unless_they_have_a_name(slurm):
+    one = case("free-script", 1, 1)
+    for name, folder in (("", slurm.folder), ("lan-1", slurm.home / "saola/tieng-viet/runs/lan-1")):
+        process = slurm.start(one, one.script(run_name=name))
+        output, _nothing = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 0, output
+        assert f"results: {folder}\n" in output
+        assert folder.is_dir()
 
 
 def test_code_is_fetched_from_its_repository_once(slurm, tmp_path):

@@ -100,7 +100,7 @@ def assigned(script: str) -> list[str]:
 def entered(script: str) -> list[str]:
     """What bash makes of the environment: options of srun, and what stands before a command."""
     block = script[script.index("container=(") if "mounts=" not in script else script.index("mounts=") :]
-    stubs = "PWD=/w; project_dir=/p\n"
+    stubs = "PWD=/w; project_dir=/p; output=/o\n"
     return bash(stubs + block.partition("# ---- Derived")[0] + 'printf "%s\\0" "${container[@]}" "${inside[@]}"')
 
 
@@ -173,7 +173,7 @@ def test_what_an_environment_takes_arrives_unchanged(kind, image, mount):
         assert words[-3:] == ["--bind", f"/{mount}:/{mount}:ro", image + ending]
     else:
         assert f"--container-image={image}{ending}" in words
-        assert f"--container-mounts=/w:/w,/p:/p,/{mount}:/{mount}:ro" in words
+        assert f"--container-mounts=/w:/w,/p:/p,/o:/o,/{mount}:/{mount}:ro" in words
 
 
 @settings(max_examples=200, deadline=None)

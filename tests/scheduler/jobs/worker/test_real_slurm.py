@@ -12,6 +12,9 @@ from django.conf import settings
 from portal.clock import now
 from quotas.ledger.models import Transfer
 from scheduler.jobs.models import Job, Run
+from scheduler.jobs.output import asking
+from scheduler.jobs.output.asking import Question
+from scheduler.jobs.output.tunnel import tunnel_of
 from scheduler.jobs.presets import presets
 from scheduler.jobs.presets.environments import Environment
 from scheduler.jobs.presets.render import Filled
@@ -21,7 +24,7 @@ from scheduler.jobs.shell import lines_for
 from scheduler.jobs.worker import submission
 from tests.quotas.makers import balance
 from tests.scheduler.jobs.makers import submit
-from tests.scheduler.jobs.real import Real, clear, open_to_jobs, place_in_slurm, real_project, researchers
+from tests.scheduler.jobs.real import Real, open_to_jobs, researchers
 from tests.scheduler.live import LiveSlurm
 
 pytestmark = [pytest.mark.slurm, pytest.mark.django_db]
@@ -37,19 +40,6 @@ chmod +x "$output/bin/torchrun"
 export PATH="$output/bin:$PATH"
 """
 SLEEP = "#!/bin/bash\nsleep 600\n"
-
-
-@pytest.fixture(scope="module")
-def place():
-    with place_in_slurm() as made:
-        yield made
-
-
-@pytest.fixture
-def real(db, place):
-    made = real_project(place)
-    yield made
-    clear(made.adapter, place)
 
 
 def as_owner(real: Real, *command: str) -> subprocess.CompletedProcess[str]:
@@ -104,7 +94,16 @@ def test_presets_start_what_they_say_on_every_node(real):
     two = real.submit(
         filled=Filled(presets()[tasked], {"command": command}), script=presets()[tasked].start, nodes=2, gpus_per_node=2
     )
-    assert (real.ended(one), real.ended(two)) == ("COMPLETED", "COMPLETED")
+    served = presets()["jupyter"].start.partition("\nrun ")[0] + "\ntrue\n"  # all but Jupyter itself
+    three = real.submit(filled=Filled(presets()["jupyter"], {}), script=served)
+    assert [real.ended(job) for job in (one, two, three)] == ["COMPLETED"] * 3
+    folder = real.home / "saola/jobs" / str(two.pk)
+    assert f"results: {folder}\n" in real.output(two)
+    asking.answer(Question(three.pk, "tunnel"), adapter=real.adapter)
+    reply = asking.ask(Question(three.pk, "tunnel"), cluster="local")
+    tunnel = tunnel_of(reply.body["text"], unix_account=three.unix_account, number=three.slurm_job_id)
+    assert tunnel.command in real.output(three)
+    assert tunnel.node.startswith("gpu")
     said = [line.split(" ", 4) for line in real.output(one).splitlines() if line.startswith("torchrun ")]
     assert sorted(number for _word, number, *_rest in said) == ["0", "1"]
     first = min(node for _word, _number, node, *_rest in said)

@@ -21,7 +21,8 @@ mixed_precision=bf16
 
 set -eo pipefail
 project_dir="${SAOLA_PROJECTS:-$HOME/saola}"/tieng-viet
-output="$project_dir/runs/${run_name:-$SLURM_JOB_ID}"
+output="$SLURM_SUBMIT_DIR"
+if [ -n "$run_name" ]; then output="$project_dir/runs/$run_name"; fi
 export HF_HOME="$project_dir/cache/huggingface"
 export HF_TOKEN_PATH="${HF_TOKEN_PATH:-$HOME/.cache/huggingface/token}"
 mkdir -p "$output" "$HF_HOME"

@@ -15,7 +15,8 @@ run_name=''
 
 set -eo pipefail
 project_dir="${SAOLA_PROJECTS:-$HOME/saola}"/tieng-viet
-output="$project_dir/runs/${run_name:-$SLURM_JOB_ID}"
+output="$SLURM_SUBMIT_DIR"
+if [ -n "$run_name" ]; then output="$project_dir/runs/$run_name"; fi
 export HF_HOME="$project_dir/cache/huggingface"
 export HF_TOKEN_PATH="${HF_TOKEN_PATH:-$HOME/.cache/huggingface/token}"
 mkdir -p "$output" "$HF_HOME"
@@ -50,8 +51,10 @@ trap 'rm -f "$JUPYTER_TOKEN_FILE"' EXIT
 
 port="$MASTER_PORT"
 login="${SAOLA_LOGIN:-LOGIN-HOST}"
+tunnel="ssh -N -L $port:127.0.0.1:$port -J $(id -un)@$login $(id -un)@$MASTER_ADDR"
+echo "$tunnel" > "$SLURM_SUBMIT_DIR/tunnel.txt"  # the job's page shows it
 echo "On your own computer:"
-echo "    ssh -N -L $port:127.0.0.1:$port -J $(id -un)@$login $(id -un)@$MASTER_ADDR"
+echo "    $tunnel"
 echo "    ssh $(id -un)@$login cat $JUPYTER_TOKEN_FILE"
 echo "then open http://127.0.0.1:$port/lab and give the token that the second line shows."
 

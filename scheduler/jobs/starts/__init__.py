@@ -1,0 +1,1 @@
+"""When a job would start: for a shape that is not submitted, and for one that waits."""
