@@ -49,11 +49,13 @@ class ProgramsAs(Programs):
 
 
 class LiveSlurm:
-    def __init__(self) -> None:
-        how = settings.SLURM.get(CLUSTER)
+    """The test stack's, or the one that `how` says (tests/scheduler/own_slurm.py)."""
+
+    def __init__(self, cluster: str = CLUSTER, how: dict[str, str] | None = None) -> None:
+        how = how or settings.SLURM.get(cluster)
         if not how:
             raise AssertionError("Set SAOLA_ENV_FILE to the test stack's env/manage.env: its Slurm is needed.")
-        self.how = how
+        self.cluster, self.how = cluster, how
         self.researchers = sorted(grp.getgrnam(how["researchers_group"]).gr_mem)
         self.worker = how["researchers_group"].removesuffix("-res") + "-cluster"
         self.programs = {name: how[name] for name in ("slurm_conf", "accounting_lock", "bin_dir")}
@@ -62,7 +64,7 @@ class LiveSlurm:
     def adapter(self) -> CommandsAdapter:
         """As the cluster's worker, with its rights and no more."""
         return CommandsAdapter(
-            cluster=CLUSTER,
+            cluster=self.cluster,
             programs=ProgramsAs(**self.programs, user=self.worker),
             wrappers_dir=self.how["wrappers_dir"],
             sudo=self.how["sudo"],
