@@ -16,7 +16,7 @@ test_server := SAOLA_ENV_FILE=$(CURDIR)/.stack-test/env/manage.env
 test_env := $(test_server) TEST_DB_TEMPLATE=test_saola_template
 pytest := .venv/bin/pytest -q -p no:cacheprovider $(PYTEST_ARGS)
 
-.PHONY: help run stack stop status reset test test-units test-quotas test-browser test-accounts test-jobs test-records test-dying test-scheduler test-database check bench soak messages requirements
+.PHONY: help run stack stop status reset test test-units test-quotas test-browser test-accounts test-jobs test-records test-dying test-scheduler test-database test-pyslurm check bench soak messages requirements
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,11 @@ test-jobs:
 test-records:
 	@$(test_env) TEST_DB_SUFFIX=_records $(pytest) -m "$(slurm)" $(foreach room,scheduler/accounts year scheduler/jobs scheduler/clusters,--ignore=tests/$(room))
 
+test-pyslurm: ## Both adapters against a Slurm of their own: SLURM_PREFIX=, PYSLURM= (see CONTRIBUTING.md)
+	@test -x "$(SLURM_PREFIX)/sbin/slurmctld" || { echo "make: SLURM_PREFIX names no Slurm (SLURM_PREFIX/sbin/slurmctld)"; exit 1; }
+	@$(MAKE) --no-print-directory stack STACK=.stack-test
+	@$(test_server) SLURM_PREFIX=$(SLURM_PREFIX) PYTHONPATH=$(PYSLURM) $(pytest) tests/scheduler/clusters/contract
+
 check: .venv/.installed-dev messages ## Lint, types, layers and migrations: what needs no stack (under 60 s)
 	@.venv/bin/ruff check --quiet . && .venv/bin/ruff format --quiet --check .
 	@.venv/bin/djlint templates --quiet --lint
@@ -99,6 +104,6 @@ messages: ## Compile the translations
 	  [ "$${po%.po}.mo" -nt "$$po" ] || msgfmt --check-format -o "$${po%.po}.mo" "$$po" || exit 1; done
 
 requirements: ## Compile requirements/*.in to *.txt, with hashes
-	@cd requirements && for set in base dev ansible; do \
+	@cd requirements && for set in base dev ansible pyslurm; do \
 	  ../.venv/bin/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links \
 	    --no-header --output-file $$set.txt $$set.in || exit 1; done

@@ -185,7 +185,8 @@ CENTRE_TIME_ZONE = env("CENTRE_TIME_ZONE", default="Asia/Ho_Chi_Minh")  # what a
 CENTRE_GPUS = env.int("CENTRE_GPUS", 10_240)  # in all clusters; estimates speak of shares of it
 CLUSTERS = env.list("CLUSTERS", default=["local"])
 CLUSTER_CYCLE_S = env.int("CLUSTER_CYCLE_S", 30)
-SLURM = env.json("SLURM", default={})  # per cluster: slurm_conf, bin_dir, wrappers_dir, sudo, researchers_group
+# Per cluster: slurm_conf, bin_dir, wrappers_dir, sudo, researchers_group; perhaps adapter ("commands", "pyslurm").
+SLURM = env.json("SLURM", default={})
 DATA_GROUP_PREFIX = env("DATA_GROUP_PREFIX", default="sd-")  # of the unix groups that keep data sets
 PROMETHEUS_URL = env("PROMETHEUS_URL", default="")
 METRICS_TOKEN = env("METRICS_TOKEN", default="")

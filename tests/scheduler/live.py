@@ -43,9 +43,8 @@ class ProgramsAs(Programs):
     def ask_untrusted(self, vector: Sequence[str], *, stdin: bytes, limit_bytes: int, timeout_s: float) -> RawAnswer:
         return super().ask_untrusted(self._vector(vector), stdin=stdin, limit_bytes=limit_bytes, timeout_s=timeout_s)
 
-    def stream(self, program: str, *arguments: str, timeout_s: float = 600) -> Iterator[str]:
-        vector = self._vector([f"{self.bin_dir}/{program}", *arguments])
-        return super().stream(vector[0], *vector[1:], timeout_s=timeout_s)
+    def stream_vector(self, vector: Sequence[str], *, timeout_s: float) -> Iterator[str]:
+        return super().stream_vector(self._vector(vector), timeout_s=timeout_s)
 
 
 class LiveSlurm:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
+from scheduler.clusters.adapters.array_tasks import array_task_count
 from scheduler.clusters.adapters.protocol import (
     AccountInfo,
     AccountingRecord,
@@ -58,10 +59,13 @@ def moment(text: str) -> datetime | None:
 
 
 def required_moment(text: str) -> datetime:
-    found = moment(text)
-    if found is None:
-        raise ClusterError(f"Slurm gives no time where there must be one: {text!r}")
-    return found
+    return required(moment(text))
+
+
+def required(when: datetime | None) -> datetime:
+    if when is None:
+        raise ClusterError("Slurm gives no time where there must be one")
+    return when
 
 
 def duration_s(text: str) -> int | None:
@@ -129,18 +133,6 @@ def state(text: str) -> str:
     return text.split(" ")[0].rstrip("+")
 
 
-def array_task_count(tasks: str) -> int:
-    """How many tasks "4-9%2", "1,3,5-7", "0-8:4" stand for; 1 for a plain job."""
-    total = 0
-    for item in tasks.split("%")[0].split(","):
-        found = re.fullmatch(r"(\d+)(?:-(\d+)(?::(\d+))?)?", item.strip())
-        if not found:
-            return 1 if not tasks else max(total, 1)
-        first, last, step = int(found[1]), int(found[2] or found[1]), int(found[3] or 1)
-        total += (last - first) // step + 1
-    return total
-
-
 # ---- records
 
 
@@ -161,7 +153,7 @@ def records_split(chunks: Iterable[str], separator: str, width: int) -> Iterator
 
 def queue_job(fields: Sequence[str]) -> QueueJob:
     row = dict(zip(SQUEUE_FIELDS, fields, strict=True))
-    tasks = _text(row["ArrayTaskID"])
+    tasks = given(row["ArrayTaskID"])
     return QueueJob(
         job_id=int(row["JobID"]),
         array_job_id=int(row["ArrayJobID"]) if tasks else None,
@@ -169,13 +161,13 @@ def queue_job(fields: Sequence[str]) -> QueueJob:
         array_task_count=array_task_count(tasks),
         het_job_id=None if row["HetJobID"] in _NOTHING or row["HetJobID"] == "0" else int(row["HetJobID"]),
         user=row["UserName"],
-        account=_text(row["Account"]),
-        qos=_text(row["QOS"]),
+        account=given(row["Account"]),
+        qos=given(row["QOS"]),
         partition=row["Partition"],
         state=state(row["State"]),
-        reason=_text(row["Reason"]),
-        comment=_text(row["Comment"]),
-        name=_text(row["Name"]),
+        reason=given(row["Reason"]),
+        comment=given(row["Comment"]),
+        name=given(row["Name"]),
         submit_at=required_moment(row["SubmitTime"]),
         eligible_at=moment(row["EligibleTime"]),
         start_at=moment(row["StartTime"]),
@@ -216,7 +208,8 @@ def _known_qos(name: str) -> str:
     return "" if name == "Unknown" else name
 
 
-def _text(value: str) -> str:
+def given(value: str) -> str:
+    """Nothing where Slurm prints a word for it."""
     return "" if value in {"N/A", "(null)"} else value
 
 
@@ -245,7 +238,7 @@ def nodes(text: str) -> list[NodeInfo]:
             state=row.get("State", ""),
             reason=row.get("Reason", ""),
             partitions=tuple(filter(None, row.get("Partitions", "").split(","))),
-            gpus=gres(_text(row.get("Gres", ""))),
+            gpus=gres(given(row.get("Gres", ""))),
             gpus_allocated=gpus(row.get("AllocTRES", "")),
         )
         for row in rows
@@ -253,25 +246,34 @@ def nodes(text: str) -> list[NodeInfo]:
 
 
 def partitions(text: str, all_nodes: Sequence[NodeInfo]) -> list[PartitionInfo]:
-    """A partition's GPU type is that of its nodes. One with several types has none: no allocation is bound to it."""
-    found = []
-    for row in (keyed(line) for line in text.splitlines() if line.startswith("PartitionName=")):
-        name = row["PartitionName"]
-        members = [node for node in all_nodes if name in node.partitions]
-        types = {kind for node in members for kind in node.gpus}
-        gpu_type = types.pop() if len(types) == 1 else ""
-        found.append(
-            PartitionInfo(
-                name=name,
-                is_up=row.get("State") == "UP",
-                gpu_type="" if gpu_type == UNTYPED_GPU else gpu_type,
-                nodes=len(members),
-                gpus_per_node=max((sum(node.gpus.values()) for node in members), default=0),
-                max_time_s=duration_s(row.get("MaxTime", "")) or 0,
-                default_time_s=duration_s(row.get("DefaultTime", "")) or 0,
-            )
+    return [
+        partition_info(
+            name=row["PartitionName"],
+            is_up=row.get("State") == "UP",
+            max_time_s=duration_s(row.get("MaxTime", "")) or 0,
+            default_time_s=duration_s(row.get("DefaultTime", "")) or 0,
+            all_nodes=all_nodes,
         )
-    return found
+        for row in (keyed(line) for line in text.splitlines() if line.startswith("PartitionName="))
+    ]
+
+
+def partition_info(
+    *, name: str, is_up: bool, max_time_s: int, default_time_s: int, all_nodes: Sequence[NodeInfo]
+) -> PartitionInfo:
+    """A partition's GPU type is that of its nodes. One with several types has none: no allocation is bound to it."""
+    members = [node for node in all_nodes if name in node.partitions]
+    types = {kind for node in members for kind in node.gpus}
+    gpu_type = types.pop() if len(types) == 1 else ""
+    return PartitionInfo(
+        name=name,
+        is_up=is_up,
+        gpu_type="" if gpu_type == UNTYPED_GPU else gpu_type,
+        nodes=len(members),
+        gpus_per_node=max((sum(node.gpus.values()) for node in members), default=0),
+        max_time_s=max_time_s,
+        default_time_s=default_time_s,
+    )
 
 
 def controller_status(config: str, sdiag: str, answered_at: datetime) -> ControllerStatus:

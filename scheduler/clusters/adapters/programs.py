@@ -156,10 +156,13 @@ class Programs:
 
     def stream(self, program: str, *arguments: str, timeout_s: float = STREAM_TIMEOUT_S) -> Iterator[str]:
         """Standard output in pieces as it comes. What was read before an error may be used: the error still comes."""
+        return self.stream_vector([f"{self.bin_dir}/{program}", *arguments], timeout_s=timeout_s)
+
+    def stream_vector(self, vector: Sequence[str], *, timeout_s: float) -> Iterator[str]:
         with tempfile.TemporaryFile() as errors:
             try:
                 process = subprocess.Popen(
-                    [f"{self.bin_dir}/{program}", *arguments],
+                    vector,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=errors,
@@ -168,7 +171,7 @@ class Programs:
                     bufsize=0,  # a read returns what there is
                 )
             except OSError as error:
-                raise ClusterError(f"{program} cannot be run: {error.strerror}") from error
+                raise ClusterError(f"{vector[0]} cannot be run: {error.strerror}") from error
             watch = threading.Timer(timeout_s, process.kill)
             watch.daemon = True
             watch.start()
@@ -186,6 +189,7 @@ class Programs:
                 process.stdout.close()
             if code:
                 errors.seek(0)
+                program = vector[0].rpartition("/")[2]
                 raise failure(program, Answer(code, "", errors.read(2_000).decode(errors="replace")))
 
 

@@ -1,4 +1,4 @@
-"""sacct's CPU time and memory, in the form in which it prints them; the real ones are in test_adapter_jobs.py."""
+"""sacct's CPU time and memory, in the form in which it prints them; the real ones are in contract/test_jobs.py."""
 
 import pytest
 

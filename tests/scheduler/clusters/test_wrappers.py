@@ -1,5 +1,5 @@
 """The wrappers as programs: what they refuse, what sbatch is given. sbatch itself is a script here that writes down
-what it got; the same path ends in a real job in test_adapter_contract.py. Run as `nobody`, so as root only."""
+what it got; the same path ends in a real job in contract/test_jobs.py. Run as `nobody`, so as root only."""
 
 import json
 import os

@@ -22,7 +22,7 @@ from scheduler.clusters.adapters.protocol import (
     ClusterUnreachable,
     SubmissionRefused,
 )
-from tests.scheduler.clusters.conftest import Ground
+from tests.scheduler.clusters.contract.ground import Ground
 from tests.scheduler.live import own_name, wait_for
 
 pytestmark = pytest.mark.slurm
@@ -129,7 +129,9 @@ def test_an_association_is_changed_blocked_opened_and_removed_by_partition(groun
 
 def test_an_association_without_partition_is_not_mistaken_for_all(ground: Ground) -> None:
     third = ground.slurm.researchers[2]
-    ground.slurm.change_tree("add", "user", f"name={third}", f"account={ground.project}", "cluster=local")
+    ground.slurm.change_tree(
+        "add", "user", f"name={third}", f"account={ground.project}", f"cluster={ground.slurm.cluster}"
+    )
     ground.adapter.association_create(
         account=ground.project, user=third, partition="h100", qos=[ground.h100], default_qos=ground.h100
     )
@@ -173,7 +175,7 @@ def test_a_change_of_accounts_waits_for_whoever_is_making_one(ground: Ground) ->
         )
         time.sleep(1)
         assert not made.done()
-        ground.adapter.qos_modify(name=ground.h100, grp_jobs=7)  # outside the tree
+        ground.slurm.adapter().qos_modify(name=ground.h100, grp_jobs=7)  # outside the tree
         fcntl.flock(lock, fcntl.LOCK_UN)
         made.result()
     assert name in {row.name for row in ground.adapter.accounts()}
@@ -186,7 +188,7 @@ def test_who_waits_too_long_is_told_which_lock_it_was(ground: Ground, monkeypatc
     with Path(path).open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(ClusterUnreachable, match=re.escape(path)):
-            ground.adapter.account_remove(name="nobody-has-this")
+            ground.slurm.adapter().account_remove(name="nobody-has-this")
 
 
 # ---- a Slurm that is not there
@@ -203,11 +205,13 @@ def test_a_dead_slurmctld_is_unreachable_and_a_refusal_by_name(ground: Ground) -
         for name in ("submit", "control"):
             shutil.copy(Path(ground.slurm.how["wrappers_dir"]) / name, place / name)
         settings = place / "wrappers.json"
-        settings.write_text(json.dumps({"slurm_conf": str(conf), "bin_dir": "/usr/bin"}))
+        settings.write_text(json.dumps({"slurm_conf": str(conf), "bin_dir": ground.slurm.how["bin_dir"]}))
         settings.chmod(0o644)
         lost = CommandsAdapter(
-            cluster="local",
-            programs=Programs(slurm_conf=str(conf), accounting_lock=str(place / "lock")),
+            cluster=ground.slurm.cluster,
+            programs=Programs(
+                slurm_conf=str(conf), accounting_lock=str(place / "lock"), bin_dir=ground.slurm.how["bin_dir"]
+            ),
             wrappers_dir=str(place),
             sudo="/usr/bin/sudo",
         )

@@ -12,8 +12,8 @@ from scheduler.clusters.adapters.protocol import (
     SubmissionRefused,
     VerbRefused,
 )
-from tests.scheduler.clusters.conftest import Ground
-from tests.scheduler.clusters.watching import SLEEPER, final, queued, running
+from tests.scheduler.clusters.contract.ground import Ground
+from tests.scheduler.clusters.contract.watching import SLEEPER, final, queued, running
 from tests.scheduler.live import wait_for
 
 pytestmark = pytest.mark.slurm

@@ -4,7 +4,7 @@ from scheduler.clusters.adapters.protocol import (
     AccountingRecord,
     QueueJob,
 )
-from tests.scheduler.clusters.conftest import Ground
+from tests.scheduler.clusters.contract.ground import Ground
 from tests.scheduler.live import wait_for
 
 SLEEPER = "#!/bin/bash\nexport SLURM_EXPORT_ENV=ALL\nsleep 120\n"
