@@ -36,11 +36,11 @@ from tests.scheduler.live import CLUSTER, LiveSlurm, wait_for
 
 ROLES = Path(__file__).resolve().parents[2] / "ansible/roles"
 PORTS = range(20_000, 32_000)  # below those that the kernel gives to clients
-WRAPPERS = ("submit", "control", "output")
+WRAPPERS = ROLES.parents[1] / "scheduler/clusters/wrappers"
 RENDER = """
 import json, sys, jinja2, yaml
 asked = json.load(sys.stdin)
-values = yaml.safe_load(asked["defaults"]) | asked["values"]
+values = {name: value for text in asked["defaults"] for name, value in yaml.safe_load(text).items()} | asked["values"]
 print(json.dumps([jinja2.Template(text, trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
                   .render(values) for text in asked["templates"]]))
 """
@@ -76,13 +76,11 @@ class OwnSlurm:
     @property
     def how(self) -> dict[str, str]:
         """As in the setting SLURM."""
-        return {
+        return settings.SLURM[CLUSTER] | {
             "slurm_conf": str(self.conf),
             "accounting_lock": str(self.directory / "sacctmgr.lock"),
             "bin_dir": str(self.prefix / "bin"),
             "wrappers_dir": str(self.directory / "libexec"),
-            "sudo": "/usr/bin/sudo",
-            "researchers_group": f"{self.stack}-res",
         }
 
     @cached_property
@@ -195,12 +193,9 @@ class OwnSlurm:
         self._write("sacctmgr.lock", b"", 0o666)
         for minor in range(self.gpus_per_node):
             os.mknod(place / f"dev/nvidia{minor}", 0o020666, os.makedev(195, minor))
-        for name in WRAPPERS:
-            self._write(
-                f"libexec/{name}", (ROLES.parents[1] / f"scheduler/clusters/wrappers/{name}").read_bytes(), 0o755
-            )
-        believed = {name: self.how[name] for name in ("slurm_conf", "bin_dir")}
-        self._write("libexec/wrappers.json", json.dumps(believed).encode(), 0o644)
+        for wrapper in WRAPPERS.iterdir():
+            self._write(f"libexec/{wrapper.name}", wrapper.read_bytes(), 0o755)
+        self._write("libexec/wrappers.json", json.dumps(self.how).encode(), 0o644)
         fence = (ROLES / "slurm/files/job_submit.lua").read_bytes()
         self._write("etc/job_submit.lua", fence, 0o644)
         partitions = "".join(f"{row.name} {row.gpu}\n" for row in self.partitions)
@@ -225,7 +220,7 @@ class OwnSlurm:
         """The roles' own templates, by the Jinja of the environment that Ansible lives in."""
         asked = {
             "templates": [(ROLES / name).read_text() for name in templates],
-            "defaults": (ROLES / "slurm/defaults/main.yml").read_text(),
+            "defaults": [(ROLES / role / "defaults/main.yml").read_text() for role in ("slurm", "portal")],
             "values": self._values(),
         }
         python = Path(sys.prefix).resolve().parent / "tools/bin/python"
@@ -269,7 +264,6 @@ class OwnSlurm:
             "slurm_kill_wait_s": 5,
             "cluster_user": f"{self.stack}-cluster",
             "researchers_group": f"{self.stack}-res",
-            "portal_wrappers": WRAPPERS,
             "portal_libexec_dir": f"{self.directory}/libexec",
         }
 
