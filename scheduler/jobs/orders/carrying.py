@@ -13,6 +13,7 @@ from django.db import transaction
 
 from portal.clock import now
 from portal.outbox.errors import Later
+from scheduler.clusters import faults
 from scheduler.clusters.adapters.protocol import ClusterAdapter, QueueJob, VerbRefused
 from scheduler.jobs.arrays import tasks_shown
 from scheduler.jobs.models import Job, Order, Run
@@ -20,7 +21,6 @@ from scheduler.jobs.orders.extending import extend
 from scheduler.jobs.orders.state import LOOK_AGAIN_S, RUNS, line_of_run, lines_now, order_end, order_refused
 from scheduler.jobs.services import runs_void
 from scheduler.jobs.states import HELD_BY_OWNER, HELD_REASONS, portal_reason
-from scheduler.jobs.worker import faults
 from scheduler.jobs.worker.submission import reason_shown
 
 

@@ -11,13 +11,13 @@ from django.db import transaction
 from portal.clock import now
 from portal.outbox.errors import Later
 from quotas.allocations.errors import AllocationNotOpen, BalanceTooSmall
+from scheduler.clusters import faults
 from scheduler.clusters.adapters.protocol import ClusterAdapter, QueueJob, VerbRefused
 from scheduler.jobs.durations import MINUTE_S
 from scheduler.jobs.models import Job, Order, Run
 from scheduler.jobs.orders.state import LOOK_AGAIN_S, RUNS, line_of_run, order_end
 from scheduler.jobs.preflight import hold_gpu_seconds
 from scheduler.jobs.states import portal_reason
-from scheduler.jobs.worker import faults
 from scheduler.jobs.worker.covering import hold_swap
 
 

@@ -16,6 +16,7 @@ from django.db.models.functions import Coalesce
 
 from portal.clock import now
 from portal.outbox.models import Message
+from scheduler.clusters import faults
 from scheduler.clusters.adapters.protocol import (
     AccountingRecord,
     ClusterAdapter,
@@ -30,7 +31,6 @@ from scheduler.clusters.names import account_name
 from scheduler.jobs.models import Job, Run
 from scheduler.jobs.services import SUBMIT_TOPIC, cancel_order, runs_void, submit_order
 from scheduler.jobs.states import OF_QUEUE, portal_reason, slurm_reason
-from scheduler.jobs.worker import faults
 from scheduler.jobs.worker.dependencies import parents_await
 from scheduler.jobs.worker.lookup import ACCOUNT_LATE_S, ATTEMPT_STARTS_WITHIN_S, TRIED_FOR_S, Wanted
 
