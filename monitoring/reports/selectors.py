@@ -6,8 +6,8 @@ Two things stand side by side, and a report says which is which:
   since the organisation's first award. The range of days does not touch it. `remaining` includes what vouchers have
   not yet given to a project, and what is being withdrawn; `consumed` is net of refunds.
 - the *usage* in a range of days: slurmdbd's finished records as they were charged, net of refunds, each split over
-  the days it ran (calendar days of CENTRE_TIME_ZONE, both ends included). By project, by person and by day add up to
-  the same sum; over a range that covers everything that sum is `consumed`.
+  the days it ran (calendar days of CENTRE_TIME_ZONE, both ends included). By cluster, by project, by person and by day
+  add up to the same sum; over a range that covers everything that sum is `consumed`.
 
 A running job is in `held`; its usage appears, on the days it ran, once Slurm has its end. Imported history is counted
 in both and named apart. All amounts are GPU-seconds of the allocation's GPU type.
@@ -57,7 +57,8 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """One organisation's report. Projects by slug and people by unix account, most used first; days in order."""
+    """One organisation's report. Clusters by name, projects by slug, people by unix account, most used first; days in
+    order."""
 
     organisation: Organisation
     days: Days
@@ -66,6 +67,7 @@ class Usage:
     balances: Mapping[str, OrganisationBalance]  # by GPU type, for every type ever awarded
     imported_gpu_seconds: Amounts  # the part of `consumed` that is imported history
     total: Line  # of the days
+    by_cluster: Mapping[str, Line]
     by_project: Mapping[str, Line]
     by_person: Mapping[str, Line]
     by_day: Mapping[date, Line]  # only days on which something ran
@@ -90,7 +92,7 @@ def usage_report(organisation: Organisation, days: Days) -> Usage:
     """The organisation's balance now and its usage in the days, read at one moment in a fixed number of queries."""
     with _one_moment():
         records = Record.objects.filter(allocation__voucher__organisation=organisation)
-        total, by_project, by_person, by_day = _usage(organisation, records, days)
+        total, by_cluster, by_project, by_person, by_day = _usage(organisation, records, days)
         _people_name(by_person)
         clusters = records.filter(imported=False).order_by().values("cluster")
         return Usage(
@@ -101,6 +103,7 @@ def usage_report(organisation: Organisation, days: Days) -> Usage:
             balances=organisation_balances(organisation),
             imported_gpu_seconds=_imported(records),
             total=total,
+            by_cluster=_most_first(by_cluster),
             by_project=_most_first(by_project),
             by_person=_most_first(by_person),
             by_day=dict(sorted(by_day.items())),
@@ -120,8 +123,9 @@ def _one_moment() -> Iterator[None]:
 
 def _usage(
     organisation: Organisation, records: QuerySet[Record], days: Days
-) -> tuple[Line, dict[str, Line], dict[str, Line], dict[date, Line]]:
+) -> tuple[Line, dict[str, Line], dict[str, Line], dict[str, Line], dict[date, Line]]:
     total = Line()
+    by_cluster: dict[str, Line] = defaultdict(Line)
     by_project: dict[str, Line] = defaultdict(Line)
     by_person: dict[str, Line] = defaultdict(Line)
     by_day: dict[date, Line] = defaultdict(Line)
@@ -130,12 +134,13 @@ def _usage(
         if not inside:
             continue
         key = row["allocation__gpu_type"], sum(inside.values()), row["imported"]
-        by_project[row["allocation__project__slug"]].name = row["allocation__project__title"]
-        for line in (total, by_project[row["allocation__project__slug"]], by_person[row["user"]]):
+        of_cluster, of_project = by_cluster[row["cluster__name"]], by_project[row["allocation__project__slug"]]
+        of_cluster.name, of_project.name = row["cluster__title"], row["allocation__project__title"]
+        for line in (total, of_cluster, of_project, by_person[row["user"]]):
             line.add(*key)
         for day, part in inside.items():
             by_day[day].add(row["allocation__gpu_type"], part, row["imported"])
-    return total, by_project, by_person, by_day
+    return total, by_cluster, by_project, by_person, by_day
 
 
 def _charged(
@@ -149,7 +154,8 @@ def _charged(
     zone = centre_zone()
     refunded = _refunds(organisation)
     ran = _ran_in(records, days).values(
-        "user", "imported", "allocation__gpu_type", "allocation__project__slug", "allocation__project__title"
+        *("user", "imported", "allocation__gpu_type", "allocation__project__slug", "allocation__project__title"),
+        *("cluster__name", "cluster__title"),
     )
     is_whole = Q(first_day__gte=F("last_day")) & ~Q(charge__in=list(refunded))
     for row in ran.filter(is_whole).annotate(day=F("last_day"), amount=Sum("charged_gpu_seconds")):

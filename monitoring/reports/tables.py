@@ -18,7 +18,7 @@ ROWS_A_PAGE = 31  # a month
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    key: str | date  # a project's slug, a unix account, a day
+    key: str | date  # a cluster's name, a project's slug, a unix account, a day
     name: str
     cells: list[int]  # GPU-seconds in the order of the table's GPU types
     imported: int  # of all of them
@@ -40,12 +40,15 @@ class Table:
 
 
 def usage_tables(usage: Usage, query: QueryDict) -> list[Table]:
-    """By day (newest last, under the chart), project and person. `query` says which page of each is wanted."""
+    """By day (newest last, under the chart), cluster where there are several, project and person. `query` says which
+    page of each is wanted."""
     parts: list[tuple[str, str, Iterable[tuple[str | date, Line]]]] = [
         ("day", _("By day"), usage.by_day.items()),
         ("project", _("By project"), usage.by_project.items()),
         ("person", _("By person"), usage.by_person.items()),
     ]
+    if len(usage.by_cluster) > 1:
+        parts.insert(1, ("cluster", _("By cluster"), usage.by_cluster.items()))
     return [_table(id, title, usage, list(lines), query) for id, title, lines in parts]
 
 

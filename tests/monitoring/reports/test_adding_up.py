@@ -101,7 +101,12 @@ class Centre:
 
 
 def adds_up(usage: Usage) -> None:
-    for lines in (usage.by_project.values(), usage.by_person.values(), usage.by_day.values()):
+    for lines in (
+        usage.by_cluster.values(),
+        usage.by_project.values(),
+        usage.by_person.values(),
+        usage.by_day.values(),
+    ):
         for gpu_type in ("h100", "h200"):
             assert sum(line.amounts[gpu_type] for line in lines) == usage.total.amounts[gpu_type]
 

@@ -35,6 +35,7 @@ class Command(JsonCommand):
         result: dict[str, Any] = {"organisation": organisation.slug, "from": days.first, "to": days.last}
         for name in FIGURES:
             result[name] = {gpu_type: getattr(balance, name) for gpu_type, balance in usage.balances.items()}
+        result["by_cluster"] = _amounts(usage.by_cluster)
         result["by_project"] = _amounts(usage.by_project)
         result["by_person"] = _amounts(usage.by_person)
         result["by_day"] = _amounts({day.isoformat(): line for day, line in usage.by_day.items()})
