@@ -9,7 +9,16 @@ from portal.people.models import User
 from quotas.allocations import voucher_forms as forms
 from quotas.allocations.models import Voucher
 from quotas.allocations.services import changes, closeout, progress, proposed
-from quotas.allocations.verbs import FOR_GOOD, TWO_PEOPLE, Cleaned, Verb, hours_text, money_back, move_effect
+from quotas.allocations.verbs import (
+    FOR_GOOD,
+    TWO_PEOPLE,
+    Cleaned,
+    Verb,
+    cluster_move_effect,
+    hours_text,
+    money_back,
+    move_effect,
+)
 
 
 def _release_effect(voucher: Voucher, given: Cleaned) -> list[str]:
@@ -120,6 +129,19 @@ CENTRE_VERBS: dict[str, Verb] = {
             reason=given["reason"],
             person=person,
         ),
+    ),
+    "propose-move-cluster": _proposed(
+        gettext_lazy("Propose a move to another cluster"),
+        forms.ClusterMoveForm,
+        lambda voucher, given: [*cluster_move_effect(voucher, given), str(TWO_PEOPLE)],
+        lambda voucher, given, person: proposed.cluster_move_propose(
+            source=given["source"],
+            cluster=given["cluster"],
+            amount_gpu_seconds=given["gpu_hours"],
+            reason=given["reason"],
+            person=person,
+        ),
+        icon="arrow-right",
     ),
     "propose-clawback": _proposed(
         gettext_lazy("Propose a clawback"),

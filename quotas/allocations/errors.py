@@ -81,6 +81,54 @@ class ProjectOfAnotherOrganisation(QuotaError):
         return _("The project belongs to another organisation.")
 
 
+class OtherVoucher(QuotaError):
+    """A move would cross to another price or GPU type: those are a voucher's."""
+
+    def __str__(self) -> str:
+        return _(
+            "A move stays within one voucher, which has one GPU type and one price. For another GPU type ask for a "
+            "change of the voucher: it is exchanged at the ratio of the tariffs."
+        )
+
+
+class ClusterClosed(QuotaError):
+    """The cluster takes nothing new: retired by the centre, or no worker of the portal follows it."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(title)
+        self.title = title
+
+    def __str__(self) -> str:
+        return _("%(cluster)s takes no new allocations.") % {"cluster": self.title}
+
+
+class TariffsDiffer(QuotaError):
+    """The same GPU type has another price on the other cluster, and a voucher has one price."""
+
+    def __init__(self, *, gpu_type: str, here: str, here_vnd: int | None, there: str, there_vnd: int | None) -> None:
+        super().__init__(gpu_type, here, here_vnd, there, there_vnd)
+        self.gpu_type = gpu_type
+        self.here, self.here_vnd = here, here_vnd
+        self.there, self.there_vnd = there, there_vnd
+
+    def __str__(self) -> str:
+        text = _(
+            "Today a %(gpu_type)s GPU-hour costs %(here_vnd)s VND on %(here)s and %(there_vnd)s VND on %(there)s. A "
+            "voucher has one price, so its GPU-hours do not move between them: return them and apply anew."
+        )
+        return text % {
+            "gpu_type": self.gpu_type.upper(),
+            "here": self.here,
+            "here_vnd": _vnd(self.here_vnd),
+            "there": self.there,
+            "there_vnd": _vnd(self.there_vnd),
+        }
+
+
+def _vnd(amount_vnd: int | None) -> str:
+    return "–" if amount_vnd is None else vnd_text(amount_vnd)
+
+
 class GPUTypeUnknown(QuotaError):
     def __init__(self, gpu_type: str) -> None:
         super().__init__(gpu_type)

@@ -15,6 +15,8 @@ from quotas.allocations.selectors import allocation_balances
 from quotas.allocations.services import changes, proposed
 from quotas.allocations.services.exchange import exchange_sources, exchanged
 from quotas.allocations.services.money import price_of_voucher
+from quotas.allocations.services.prices import price_rule
+from quotas.clusters import cluster_title
 from quotas.programmes.errors import ProgrammeError
 from quotas.proposals import kinds
 from quotas.proposals.kinds import Fact
@@ -25,6 +27,7 @@ from quotas.units import gpu_hours_text, percent_text, vnd_text
 def register() -> None:
     _kind("voucher_change", gettext_lazy("Change of a voucher"), changes.change_carry_out, _change, _change_line)
     _kind("voucher_move", gettext_lazy("Move between allocations"), proposed.move_carry_out, _move)
+    _kind("cluster_move", gettext_lazy("Move to another cluster"), proposed.cluster_move_carry_out, _cluster_move)
     _kind("clawback", gettext_lazy("Clawback"), proposed.clawback_carry_out, _clawback, _clawback_line)
     _kind("refund", gettext_lazy("Refund"), proposed.refund_carry_out, _refund, automatic=True)
     _kind("correction", gettext_lazy("Correction of a refund"), proposed.correction_carry_out, _correction)
@@ -118,7 +121,7 @@ def _allocation_facts(label: str, allocation: Allocation) -> Fact:
     free = gpu_hours_text(allocation_balances([allocation.pk])[allocation.pk].free)
     what = _("%(project)s on %(cluster)s, %(free)s GPU-hours free now") % {
         "project": allocation.project.title,
-        "cluster": allocation.cluster,
+        "cluster": cluster_title(allocation.cluster),
         "free": free,
     }
     return (label, what)
@@ -133,6 +136,19 @@ def _move(proposal: Proposal) -> list[Fact]:
     amount = _hours(proposal.facts["gpu_seconds"], source.gpu_type)
     moved = [_allocation_facts(_("From"), source), _allocation_facts(_("To"), target)]
     return [*_voucher_facts(source.voucher), *moved, (_("Moved"), amount)]
+
+
+def _cluster_move(proposal: Proposal) -> list[Fact]:
+    source, amount = _allocation(proposal.facts["allocation"]), proposal.facts["gpu_seconds"]
+    voucher = source.voucher
+    return [
+        *_voucher_facts(voucher),
+        _allocation_facts(_("From"), source),
+        (_("To the cluster"), cluster_title(proposal.facts["cluster"])),
+        (_("Moved"), _hours(amount, source.gpu_type)),
+        *_worth(voucher, amount),
+        (_("Price rule"), price_rule(voucher)),
+    ]
 
 
 def _clawback(proposal: Proposal) -> list[Fact]:

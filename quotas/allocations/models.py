@@ -307,6 +307,7 @@ class Withdrawal(models.Model):
 
     waiting: wanted, but jobs' holds stand in the way; it takes what they give back, in the transaction that does so.
     requested: a ledger hold, allocation to voucher. Scheduler now lowers the limit in Slurm and reads it back.
+    moving: only of a move to another cluster: posted, and held in the voucher for the target until its worker takes it.
     confirmed: posted. From then on, and not before, the GPU-seconds can be given to somebody else.
     """
 
@@ -319,8 +320,12 @@ class Withdrawal(models.Model):
     class State(models.TextChoices):
         WAITING = "waiting", _("Waiting for running jobs")
         REQUESTED = "requested", _("Being taken out of the cluster")
+        MOVING = "moving", _("On its way to the other cluster")
         CONFIRMED = "confirmed", _("Done")
         CANCELLED = "cancelled", _("Cancelled")
+
+    OPEN_STATES = (State.WAITING, State.REQUESTED, State.MOVING)
+    TO_OTHERS = (Kind.MOVE, Kind.RETURN)  # somebody gets to spend it elsewhere
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)  # also the ledger hold's id
     allocation = models.ForeignKey(Allocation, on_delete=models.PROTECT, related_name="withdrawals")
@@ -331,7 +336,9 @@ class Withdrawal(models.Model):
     reason = models.CharField(max_length=400)
     requested_by = models.CharField(max_length=120)
     created_at = models.DateTimeField()
+    lowered_at = models.DateTimeField(null=True)  # a move's first half, to another cluster
     resolved_at = models.DateTimeField(null=True)
+    raised_at = models.DateTimeField(null=True)  # the other cluster's higher limit was read back
 
     class Meta:
         verbose_name = _("withdrawal")
@@ -346,10 +353,23 @@ class Withdrawal(models.Model):
         indexes = [
             models.Index(
                 fields=["allocation", "state"],
-                condition=Q(state__in=["waiting", "requested"]),
+                condition=Q(state__in=["waiting", "requested", "moving"]),
                 name="withdrawal_open",
             )
         ]
+
+    @property
+    def is_between_clusters(self) -> bool:
+        return self.target is not None and self.target.cluster != self.allocation.cluster
+
+    @property
+    def is_open_move(self) -> bool:
+        """Whether it can still be taken back."""
+        return self.kind == self.Kind.MOVE and self.state in self.OPEN_STATES
+
+    @property
+    def goes_to_others(self) -> bool:
+        return self.kind in self.TO_OTHERS
 
 
 class Refund(models.Model):

@@ -6,8 +6,9 @@ What takes a person returns only what that person may see; the rest is for the p
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
+from uuid import UUID
 
-from django.db.models import BigIntegerField, Case, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
+from django.db.models import BigIntegerField, Case, F, OuterRef, Q, QuerySet, Subquery, Sum, Value, When
 from django.db.models.functions import Coalesce
 from django.http import Http404
 from django.shortcuts import get_object_or_404
@@ -16,7 +17,7 @@ from portal.clock import centre_date, now
 from portal.people.models import Organisation, Project
 from portal.people.rules import Person, is_operator, reads_everything
 from portal.people.selectors import projects_of, projects_visible
-from quotas.allocations.models import Allocation, Refund, Withdrawal
+from quotas.allocations.models import Allocation, Refund, Voucher, Withdrawal
 
 _ZERO = Value(0, output_field=BigIntegerField())
 
@@ -95,6 +96,14 @@ def withdrawals_requested(cluster: str) -> list[Withdrawal]:
     """
     rows = Withdrawal.objects.filter(allocation__cluster=cluster, state=Withdrawal.State.REQUESTED)
     return list(rows.select_related("allocation"))
+
+
+def moves_arriving(cluster: str) -> list[Withdrawal]:
+    """Moves to this cluster whose first half is done: still to be taken in, or taken in and the higher limit not read
+    back yet. Read them before the limits."""
+    rows = Withdrawal.objects.filter(target__cluster=cluster, lowered_at__isnull=False, raised_at=None)
+    rows = rows.filter(state__in=[Withdrawal.State.MOVING, Withdrawal.State.CONFIRMED])
+    return list(rows.select_related("target").order_by("created_at", "id"))
 
 
 _TOTALS = (
@@ -202,4 +211,32 @@ def usable_allocations(person: Person, project: Project, *, on: date | None = No
 
 
 def open_withdrawals(allocation: Allocation) -> QuerySet[Withdrawal]:
-    return allocation.withdrawals.filter(state__in=[Withdrawal.State.WAITING, Withdrawal.State.REQUESTED])
+    """But moves to other clusters, which have more to tell: `moves_visible`."""
+    rows = allocation.withdrawals.filter(state__in=Withdrawal.OPEN_STATES)
+    return rows.exclude(_BETWEEN_CLUSTERS)
+
+
+_BETWEEN_CLUSTERS = Q(kind=Withdrawal.Kind.MOVE) & ~Q(target__cluster=F("allocation__cluster"))
+
+
+def moves_visible(
+    person: Person, *, allocation: Allocation | None = None, voucher: Voucher | None = None
+) -> QuerySet[Withdrawal]:
+    """Moves between clusters from or to an allocation that the person may see, those under way first."""
+    rows = Withdrawal.objects.filter(_BETWEEN_CLUSTERS).select_related(
+        "allocation__project", "allocation__voucher__organisation", "target__project"
+    )
+    if not reads_everything(person):
+        seen = allocations_visible(person).values("pk")
+        rows = rows.filter(Q(allocation__in=seen) | Q(target__in=seen))
+    if allocation is not None:
+        rows = rows.filter(Q(allocation=allocation) | Q(target=allocation))
+    if voucher is not None:
+        rows = rows.filter(allocation__voucher=voucher)
+    under_way = When(resolved_at=None, then=0)
+    return rows.order_by(Case(under_way, default=1), "-created_at", "-id")
+
+
+def move_get(person: Person, pk: UUID) -> Withdrawal:
+    """Raises Http404 where the person may see neither end of it."""
+    return get_object_or_404(moves_visible(person), pk=pk)

@@ -38,6 +38,7 @@ def organisation_balances(organisation: Organisation) -> dict[str, OrganisationB
         sums[voucher.gpu_type, "granted"] += unallocated + expired
         sums[voucher.gpu_type, "remaining"] += unallocated
         sums[voucher.gpu_type, "expired"] += expired
+        sums[voucher.gpu_type, "withdrawals_pending"] += known[voucher.account_id].debits_pending  # between clusters
     for pk, one in allocation_balances(types).items():
         for name in names:
             sums[types[pk], name] += getattr(one, name)

@@ -20,12 +20,16 @@ from quotas.allocations.services import (
     allocation_create,
     changes,
     closeout,
+    cluster_move,
     progress,
     voucher_return,
     withdrawal_request,
 )
 from quotas.allocations.services.exchange import exchange_sources, exchanged
 from quotas.allocations.services.money import price_of_voucher
+from quotas.allocations.services.other_cluster import cluster_move_check
+from quotas.allocations.services.prices import price_rule
+from quotas.clusters import cluster_title
 from quotas.units import gpu_hours_text, vnd_text
 
 Cleaned = dict[str, Any]
@@ -87,7 +91,7 @@ def _allocate_effect(voucher: Voucher, given: Cleaned) -> list[str]:
         % {
             "project": given["project"],
             "hours": hours_text(given["gpu_hours"], voucher),
-            "cluster": given["cluster"],
+            "cluster": cluster_title(given["cluster"]),
             "day": date_format(voucher.ends_on),
         }
     ]
@@ -113,6 +117,35 @@ def move_effect(voucher: Voucher, given: Cleaned) -> list[str]:
     text = _("%(source)s has %(hours)s less, %(target)s as much more.")
     names = {"source": given["source"].project, "target": given["target"].project}
     return [text % {**names, "hours": hours_text(given["gpu_hours"], voucher)}, str(LIMIT_FIRST)]
+
+
+def cluster_move_effect(voucher: Voucher, given: Cleaned) -> list[str]:
+    cluster_move_check(given["source"], given["cluster"])
+    text = _("%(source)s has %(hours)s less on %(here)s, as much more on %(there)s.")
+    names = {
+        "source": given["source"].project,
+        "here": cluster_title(given["source"].cluster),
+        "there": cluster_title(given["cluster"]),
+    }
+    return [
+        text % {**names, "hours": hours_text(given["gpu_hours"], voucher)},
+        _(
+            "First the limit on %(here)s is lowered and read back, then the one on %(there)s is raised. On the way "
+            "they can be spent nowhere; until they arrive they can be taken back."
+        )
+        % names,
+        price_rule(voucher),
+    ]
+
+
+def _cluster_move(voucher: Voucher, given: Cleaned, person: User) -> None:
+    cluster_move(
+        source_id=given["source"].pk,
+        cluster=given["cluster"],
+        amount_gpu_seconds=given["gpu_hours"],
+        reason=given["reason"],
+        actor=person,
+    )
 
 
 def _take_back_effect(voucher: Voucher, given: Cleaned) -> list[str]:
@@ -202,6 +235,14 @@ VERBS: dict[str, Verb] = {
         move_effect,
         _withdraw(Withdrawal.Kind.MOVE),
         gettext_lazy("The move is under way."),
+    ),
+    "move-cluster": Verb(
+        gettext_lazy("Move to another cluster"),
+        forms.ClusterMoveForm,
+        cluster_move_effect,
+        _cluster_move,
+        gettext_lazy("The move is under way."),
+        icon="arrow-right",
     ),
     "take-back": Verb(
         gettext_lazy("Take back from a project"),

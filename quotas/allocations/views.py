@@ -8,18 +8,22 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from portal.people.models import User
 from portal.people.rules import is_operator, manages, reads_everything
 from portal.people.selectors import organisation_get, project_get
 from portal.web.requests import PersonRequest
 from quotas.allocations import selectors, services, trail
 from quotas.allocations.errors import QuotaError
 from quotas.allocations.forms import ReasonForm
-from quotas.allocations.models import Allocation
+from quotas.allocations.models import Allocation, Voucher, Withdrawal
+from quotas.allocations.services.other_cluster import may_cancel_move
+from quotas.proposals.errors import ProposalError
 
 ROWS_A_PAGE = 50
 CARD_ROWS = 10
+MOVES_SHOWN = 10
 
 
 @require_safe
@@ -99,6 +103,29 @@ def adopt(request: PersonRequest, pk: int) -> HttpResponse:
     return redirect("allocations:detail", pk)
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def move_cancel(request: PersonRequest, pk: UUID) -> HttpResponse:
+    """Takes back what is on its way to another cluster: for operators and those whose move it is."""
+    move = selectors.move_get(request.user, pk)
+    if not may_cancel_move(request.user, move):
+        if move.is_open_move or request.method != "POST":
+            raise Http404
+        messages.error(request, _("It has arrived already, or was taken back."))
+        return redirect("allocations:detail", move.allocation_id)
+    form = ReasonForm(request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        try:
+            services.move_cancel(row=move, reason=form.cleaned_data["reason"], person=request.user)
+        except (QuotaError, ProposalError) as error:
+            messages.error(request, str(error))
+        else:
+            messages.success(request, _("Taken back: it is in the first allocation again."))
+        return redirect("allocations:detail", move.allocation_id)
+    status = 422 if form.is_bound else 200
+    return render(request, "allocations/move_cancel.html", {"move": move, "form": form}, status=status)
+
+
 # --- fragments ----------------------------------------------------------------------------------------------------
 
 
@@ -139,11 +166,20 @@ def _page(request: PersonRequest, allocation: Allocation, *, form: ReasonForm | 
         "allocation": allocation,
         "balance": selectors.allocation_balances([allocation.pk])[allocation.pk],
         "withdrawals": selectors.open_withdrawals(allocation),
+        "moves": moves_shown(request.user, allocation=allocation),
         "may_change": is_operator(request.user),
         "sees_voucher": reads_everything(request.user) or manages(request.user, allocation.project.organisation),
         "form": form or ReasonForm(),
     }
     return render(request, "allocations/detail.html", context, status=422 if form else 200)
+
+
+def moves_shown(
+    person: User, *, allocation: Allocation | None = None, voucher: Voucher | None = None
+) -> list[tuple[Withdrawal, bool]]:
+    """The last moves, each with whether this person can take it back."""
+    rows = selectors.moves_visible(person, allocation=allocation, voucher=voucher)[:MOVES_SHOWN]
+    return [(row, may_cancel_move(person, row)) for row in rows]
 
 
 def _state_change(request: PersonRequest, pk: int, service: Callable[..., None], success: str) -> HttpResponse:

@@ -4,8 +4,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from django import forms
-from django.conf import settings
 from django.utils.formats import date_format
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from portal.people.models import Project
@@ -19,6 +19,7 @@ from quotas.allocations.models import (
     Tranche,
     Voucher,
 )
+from quotas.clusters import cluster_choices, cluster_titles
 from quotas.programmes.models import ProgrammePool
 from quotas.units import SECONDS_PER_HOUR, gpu_hours_text
 
@@ -52,8 +53,12 @@ def reason_field(help_text: "StrOrPromise" = "") -> forms.CharField:
 
 
 class AllocationChoice(forms.ModelChoiceField):
+    @cached_property
+    def titles(self) -> dict[str, str]:
+        return cluster_titles()
+
     def label_from_instance(self, obj: Any) -> str:
-        return f"{obj.project} · {obj.gpu_type.upper()} · {obj.cluster}"
+        return f"{obj.project} · {obj.gpu_type.upper()} · {self.titles.get(obj.cluster, obj.cluster)}"
 
 
 def allocation_choice(label: "StrOrPromise") -> AllocationChoice:
@@ -70,7 +75,7 @@ class AllocateForm(VoucherForm):
         fields["project"].queryset = Project.objects.filter(
             organisation=self.voucher.organisation, is_active=True
         ).order_by("title")
-        fields["cluster"].choices = [(name, name) for name in settings.CLUSTERS]
+        fields["cluster"].choices = cluster_choices()
 
 
 class FromForm(VoucherForm):
@@ -91,6 +96,20 @@ class MoveForm(FromForm):
     source = allocation_choice(_("From the project"))
     target = allocation_choice(_("To the project"))
     field_order = ["source", "target", "gpu_hours", "reason"]
+
+
+class ClusterMoveForm(FromForm):
+    cluster = forms.ChoiceField(
+        label=_("To the cluster"),
+        choices=(),
+        help_text=_("To the same project's allocation there; one is made where it has none."),
+    )
+    field_order = ["source", "cluster", "gpu_hours", "reason"]
+
+    def choices_set(self) -> None:
+        super().choices_set()
+        fields: Any = self.fields
+        fields["cluster"].choices = cluster_choices()
 
 
 class ReturnForm(VoucherForm):

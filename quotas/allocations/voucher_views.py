@@ -16,7 +16,9 @@ from quotas.allocations.errors import QuotaError
 from quotas.allocations.models import ChangeRequest, CloseOut, Refund, Voucher
 from quotas.allocations.selectors import with_balances
 from quotas.allocations.verbs import VERBS, Verb
+from quotas.allocations.views import moves_shown
 from quotas.allocations.voucher_forms import VoucherForm
+from quotas.clusters import cluster_choices
 from quotas.programmes.errors import ProgrammeError
 from quotas.proposals.errors import ProposalError
 
@@ -50,6 +52,7 @@ def voucher(request: PersonRequest, number: str) -> HttpResponse:
         "forecast": forecast,
         "chart": burndown_of(found, used, forecast, centre_date(now())),
         "rows": rows,
+        "moves": moves_shown(request.user, voucher=found),
         "tranches": tranches,
         "requests": requests,
         "refunds": Refund.objects.filter(allocation__voucher=found).order_by("-created_at")[:20],
@@ -150,6 +153,7 @@ def _own_verbs(facts: dict[str, object]) -> list[tuple[str, Verb]]:
     can = {
         "allocate": balance.unallocated > 0 and not is_ended,
         "move": len(open_) > 1 and not is_ended,
+        "move-cluster": bool(open_) and not is_ended and len(cluster_choices()) > 1,
         "take-back": bool(open_) and not is_ended,
         "return": balance.unallocated > 0 and not is_ended,
         "change": not is_ended,
@@ -177,6 +181,7 @@ def _centre_verbs(facts: dict[str, object]) -> list[tuple[str, Verb]]:
         "propose-change": bool(waiting),
         "decline-change": bool(waiting),
         "propose-move": len(open_) > 1,
+        "propose-move-cluster": bool(open_) and len(cluster_choices()) > 1,
         "propose-clawback": bool(open_),
         "propose-refund": bool(rows),
         "propose-correction": bool(facts["refunds"]),

@@ -29,13 +29,15 @@ RATE_DAYS = 28  # a forecast looks back so far: four whole weeks, so that weeken
 class VoucherBalance:
     """GPU-seconds. face = released + pending + lost; released + overrun = consumed + held + remaining + expired.
 
-    remaining = unallocated + what allocations have left. Money in VND, None where the voucher has none.
+    remaining = unallocated + moving + what allocations have left; `moving` is on its way between two clusters. Money in
+    VND, None where the voucher has none.
     """
 
     face: int
     pending: int
     lost: int
     unallocated: int
+    moving: int
     consumed: int
     overrun: int
     held: int
@@ -142,16 +144,17 @@ def voucher_balances(vouchers: Iterable[Voucher]) -> dict[int, VoucherBalance]:
             of_allocations[parts[pk]][name] += getattr(one, name)
     found = {}
     for row in rows:
-        sum_, unallocated = of_allocations[row.pk], known[row.account_id].posted
+        sum_, purse = of_allocations[row.pk], known[row.account_id]
         found[row.pk] = VoucherBalance(
             face=row.face_gpu_seconds,
             pending=tranches[row.pk, Tranche.State.PENDING],
             lost=tranches[row.pk, Tranche.State.LOST],
-            unallocated=unallocated,
+            unallocated=purse.free,
+            moving=purse.debits_pending,
             consumed=sum_["consumed"],
             overrun=sum_["overrun"],
             held=sum_["held"],
-            remaining=unallocated + sum_["remaining"],
+            remaining=purse.posted + sum_["remaining"],
             expired=known[row.expired_account_id].posted + sum_["expired"],
             money=known[row.money_account_id].posted if row.money_account_id else None,
             earned=known[row.earned_account_id].posted if row.earned_account_id else None,

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from portal.clock import centre_date, now
 from portal.people.models import Organisation
+from quotas.clusters import cluster_choices
 from quotas.fields import PercentField, WholeNumberField
 from quotas.programmes.models import Call, Programme
 from quotas.programmes.terms import Terms
@@ -157,6 +158,9 @@ class BudgetForm(forms.Form):
 
 class TariffForm(forms.Form):
     gpu_type = _gpu_type()
+    cluster = forms.ChoiceField(
+        label=_("Cluster"), required=False, help_text=_("A cluster's own tariff goes before the one of all clusters.")
+    )
     vnd_per_gpu_hour = WholeNumberField(label=_("VND per GPU-hour"))
     valid_from = forms.DateField(
         label=_("Valid from"),
@@ -169,6 +173,7 @@ class TariffForm(forms.Form):
     def __init__(self, *args: Any, **options: Any) -> None:
         options.setdefault("initial", {"valid_from": centre_date(now()) + timedelta(days=1)})
         super().__init__(*args, **options)
+        cast(forms.ChoiceField, self.fields["cluster"]).choices = [("", _("All clusters")), *cluster_choices()]
 
 
 class CallForm(forms.Form):

@@ -7,6 +7,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from quotas.clusters import cluster_title
 from quotas.programmes.errors import ProgrammeError
 from quotas.programmes.lines import terms_lines
 from quotas.programmes.models import Programme
@@ -120,7 +121,7 @@ def _terms_describe(proposal: Proposal) -> list[Fact]:
 def _tariff_summary(proposal: Proposal) -> str:
     facts = proposal.facts
     return _("%(gpu_type)s: %(vnd)s VND per GPU-hour from %(day)s") % {
-        "gpu_type": facts["gpu_type"].upper(),
+        "gpu_type": " · ".join(filter(None, [facts["gpu_type"].upper(), _cluster(proposal)])),
         "vnd": vnd_text(facts["vnd_per_gpu_hour"]),
         "day": date_format(date.fromisoformat(facts["valid_from"])),
     }
@@ -131,7 +132,13 @@ def _tariff_describe(proposal: Proposal) -> list[Fact]:
     before = facts["before_vnd_per_gpu_hour"]
     return [
         (_("GPU type"), facts["gpu_type"].upper()),
+        (_("Cluster"), _cluster(proposal) or _("all that have no tariff of their own")),
         (_("VND per GPU-hour"), vnd_text(facts["vnd_per_gpu_hour"])),
         (_("Before"), vnd_text(before) if before is not None else _("no tariff")),
         (_("Valid from"), date_format(date.fromisoformat(facts["valid_from"]))),
     ]
+
+
+def _cluster(proposal: Proposal) -> str:
+    name = proposal.facts.get("cluster", "")
+    return cluster_title(name) if name else ""

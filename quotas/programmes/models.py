@@ -120,10 +120,13 @@ class ProgrammeBudget(models.Model):
 class Tariff(models.Model):
     """VND per GPU-hour of one GPU type from a day on, until the next one. Never changed: a trigger says so.
 
+    `cluster`: of this cluster alone, before the tariff of all, which bears none.
+
     Two people decided it: the row is made by its carried-out proposal and says what that says (a trigger again).
     """
 
     gpu_type = models.CharField(_("GPU type"), max_length=32)
+    cluster = models.SlugField(_("cluster"), max_length=40, blank=True, default="")
     vnd_per_gpu_hour = models.BigIntegerField(_("VND per GPU-hour"))
     valid_from = models.DateField(_("valid from"))  # a day of the centre
     decided_on = models.DateField(_("decided on"))
@@ -131,9 +134,9 @@ class Tariff(models.Model):
 
     class Meta:
         verbose_name = _("tariff")
-        ordering = ["gpu_type", "-valid_from"]
+        ordering = ["gpu_type", "cluster", "-valid_from"]
         constraints = [
-            models.UniqueConstraint(fields=["gpu_type", "valid_from"], name="tariff_once_a_day"),
+            models.UniqueConstraint(fields=["gpu_type", "cluster", "valid_from"], name="tariff_once_a_day"),
             models.CheckConstraint(condition=Q(vnd_per_gpu_hour__gt=0), name="tariff_positive"),
             models.CheckConstraint(condition=Q(valid_from__gte=F("decided_on")), name="tariff_not_in_the_past"),
         ]

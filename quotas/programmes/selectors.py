@@ -122,30 +122,41 @@ def _money_balances(programme: Programme | None = None) -> dict[int, MoneyBalanc
 # --- tariffs --------------------------------------------------------------------------------------------------------
 
 
-def tariff_on(gpu_type: str, day: date) -> Tariff:
-    """The tariff of a day of the centre. Raises TariffMissing."""
-    found = Tariff.objects.filter(gpu_type=gpu_type, valid_from__lte=day).order_by("-valid_from").first()
+def tariff_on(gpu_type: str, day: date, cluster: str = "") -> Tariff:
+    """The tariff of a day of the centre: the cluster's own, or the one of all. Raises TariffMissing."""
+    found = _in_force(day, cluster).filter(gpu_type=gpu_type).first()
     if found is None:
         raise TariffMissing(gpu_type=gpu_type, day=day)
     return found
 
 
-def tariff_today(gpu_type: str) -> int | None:
+def tariff_today(gpu_type: str, cluster: str = "") -> int | None:
     """VND per GPU-hour, or None where the type has no tariff today."""
-    today = tariffs_on(centre_date(now())).get(gpu_type)
+    today = tariffs_on(centre_date(now()), cluster).get(gpu_type)
     return today.vnd_per_gpu_hour if today else None
 
 
-def worth_today_vnd(gpu_type: str, gpu_seconds: int) -> int | None:
+def worth_today_vnd(gpu_type: str, gpu_seconds: int, cluster: str = "") -> int | None:
     """What GPU-seconds are worth at today's tariff; None where the type has none."""
-    tariff = tariff_today(gpu_type)
+    tariff = tariff_today(gpu_type, cluster)
     return None if tariff is None else vnd_of(gpu_seconds, tariff)
 
 
-def tariffs_on(day: date) -> dict[str, Tariff]:
-    """Every GPU type's tariff of a day of the centre, in one query."""
-    rows = Tariff.objects.filter(valid_from__lte=day).order_by("gpu_type", "-valid_from").distinct("gpu_type")
-    return {row.gpu_type: row for row in rows}
+def tariffs_on(day: date, cluster: str = "") -> dict[str, Tariff]:
+    """Every GPU type's tariff of a day of the centre, on a cluster or in general, in one query."""
+    return {row.gpu_type: row for row in _in_force(day, cluster)}
+
+
+def _in_force(day: date, cluster: str) -> QuerySet[Tariff]:
+    """One of each GPU type: a cluster's own goes before the one of all clusters."""
+    rows = Tariff.objects.filter(valid_from__lte=day, cluster__in={"", cluster})
+    return rows.order_by("gpu_type", "-cluster", "-valid_from").distinct("gpu_type")
+
+
+def tariffs_in_force(day: date) -> list[Tariff]:
+    """Those of all clusters and each cluster's own."""
+    rows = Tariff.objects.filter(valid_from__lte=day).order_by("gpu_type", "cluster", "-valid_from")
+    return list(rows.distinct("gpu_type", "cluster"))
 
 
 def gpu_types_known() -> list[str]:
@@ -156,7 +167,7 @@ def gpu_types_known() -> list[str]:
 
 def tariff_list() -> QuerySet[Tariff]:
     """All there ever were, by GPU type, the latest first."""
-    return Tariff.objects.select_related("proposal__proposed_by").order_by("gpu_type", "-valid_from")
+    return Tariff.objects.select_related("proposal__proposed_by").order_by("gpu_type", "cluster", "-valid_from")
 
 
 def proposals_waiting(kinds: Sequence[str], programme: Programme | None = None) -> QuerySet[Proposal]:

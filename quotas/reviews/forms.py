@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from django import forms
-from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from portal.people.models import Project, User
 from quotas.allocations.services import TranchePlan
 from quotas.applications.models import Application
+from quotas.clusters import cluster_choices
 from quotas.programmes.models import Call, Criterion
 from quotas.reviews.expertise import PRODUCT_GROUPS, SECTORS
 from quotas.reviews.models import OPEN_REVIEWS_USUAL, Assignment, Decision, ReviewerProfile, Score
@@ -54,7 +54,7 @@ class ProposalForm(forms.Form):
         options.setdefault("initial", {"awarded_gpu_hours": application.gpu_hours})
         super().__init__(*args, **options)
         cast(forms.ModelChoiceField, self.fields["project"]).queryset = projects_for_award(application)
-        cast(forms.ChoiceField, self.fields["cluster"]).choices = [(name, name) for name in settings.CLUSTERS]
+        cast(forms.ChoiceField, self.fields["cluster"]).choices = cluster_choices()
         if self.data.get("outcome") == Decision.Outcome.REFUSAL:
             self.fields["awarded_gpu_hours"].required = self.fields["cluster"].required = False
 

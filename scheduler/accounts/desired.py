@@ -85,7 +85,10 @@ def desired_make(
     for row in allocations:
         _accounts(cluster, row, wanted)
         wanted.qos[row.qos] = QosState.of_allocation(
-            gpu_type=row.gpu_type, minutes=minutes[row.pk], is_open=is_open(row, today)
+            gpu_type=row.gpu_type,
+            minutes=minutes[row.pk],
+            is_open=is_open(row, today),
+            takes_new=cluster.retired_at is None,
         )
         if not by_type[row.gpu_type]:
             wanted.notes.append(Note("no_partition", row.qos, row.gpu_type))

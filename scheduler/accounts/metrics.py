@@ -1,9 +1,10 @@
 from collections.abc import Iterator
 
-from django.db.models import Count, F, Q, Sum
+from django.db.models import Count, F, Min, Q, Sum
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from portal.clock import now
+from quotas.allocations.models import Withdrawal
 from scheduler.accounts.models import LimitReading, StoredPlan
 
 
@@ -28,6 +29,24 @@ def collect() -> Iterator[Metric]:
             family.add_metric([row.cluster.name], figure)
     yield from plans.values()
     yield from _limits()
+    yield from _moves()
+
+
+def _moves() -> Iterator[Metric]:
+    """An alert on the age finds a cluster that does not answer, and a move that waits for jobs."""
+    labels = ["source", "target", "state"]
+    under_way = GaugeMetricFamily("saola_moves_under_way", "Moves of balance between clusters.", labels=labels)
+    age = GaugeMetricFamily("saola_moves_oldest_seconds", "Since the oldest of them was asked for.", labels=labels)
+    rows = Withdrawal.objects.filter(kind=Withdrawal.Kind.MOVE, raised_at=None)
+    rows = rows.exclude(target__cluster=F("allocation__cluster")).exclude(state=Withdrawal.State.CANCELLED)
+    for source, target, state, count, oldest in (
+        rows.order_by()
+        .values_list("allocation__cluster", "target__cluster", "state")
+        .annotate(count=Count("pk"), oldest=Min("created_at"))
+    ):
+        under_way.add_metric([source, target, state], count)
+        age.add_metric([source, target, state], (now() - oldest).total_seconds())
+    yield from (under_way, age)
 
 
 def _limits() -> Iterator[Metric]:

@@ -43,15 +43,16 @@ class QosState:
     grp_submit_jobs: int | None
 
     @classmethod
-    def of_allocation(cls, *, gpu_type: str, minutes: int, is_open: bool) -> "QosState":
-        """A suspended or ended allocation's QOS takes no jobs; what runs goes on, what waits waits."""
+    def of_allocation(cls, *, gpu_type: str, minutes: int, is_open: bool, takes_new: bool = True) -> "QosState":
+        """A suspended or ended allocation's QOS takes no jobs; what runs goes on, what waits waits. On a retired
+        cluster (`takes_new`) what waits starts, and nothing is submitted any more."""
         shut = None if is_open else 0
         return cls(
             flags=FLAGS,
             grp_tres_mins={"gres/gpu": minutes, f"gres/gpu:{gpu_type}": minutes},
             min_tres_per_job={"gres/gpu": 1},
             grp_jobs=shut,
-            grp_submit_jobs=shut,
+            grp_submit_jobs=shut if takes_new else 0,
         )
 
 
@@ -133,13 +134,22 @@ class Note:
         return {"code": self.code, "name": self.name, "about": self.about}
 
 
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """A withdrawal; `goes_to_others`: somebody gets to spend it elsewhere."""
+
+    withdrawal: UUID
+    qos: str
+    goes_to_others: bool
+
+
 @dataclass(frozen=True)
 class Plan:
     actions: tuple[Action, ...] = ()
     notes: tuple[Note, ...] = ()
     desired: State = field(default_factory=State)
     # Withdrawals that these limits leave out already: confirmed once the limits were read back.
-    withdrawals: tuple[tuple[UUID, str], ...] = ()  # (id, QOS)
+    withdrawals: tuple[Leaving, ...] = ()
     limits: Mapping[str, Limit] = field(default_factory=dict)  # by QOS: how each limit came about
 
     @property

@@ -10,6 +10,7 @@ from portal.web.requests import PersonRequest
 from scheduler.accounts import selectors
 from scheduler.accounts.asking import plan_application_ask
 from scheduler.accounts.errors import PlanChanged
+from scheduler.accounts.keeping_views import has_worker
 from scheduler.accounts.words import action_row, action_rows, note_text, outside_rows, removals_count, removals_text
 from scheduler.clusters.models import Cluster
 
@@ -18,14 +19,14 @@ from scheduler.clusters.models import Cluster
 @login_required
 def clusters(request: PersonRequest) -> HttpResponse:
     rows = selectors.clusters_overview(request.user)
-    return render(request, "accounts/clusters.html", {"rows": rows})
+    return render(request, "accounts/clusters.html", {"rows": rows, "may_keep": is_operator(request.user)})
 
 
 @require_safe
 @login_required
 def cluster(request: PersonRequest, name: str) -> HttpResponse:
     found = selectors.cluster_get(request.user, name)
-    return render(request, "accounts/cluster.html", _live(request, found))
+    return render(request, "accounts/cluster.html", _live(request, found) | {"has_worker": has_worker(found)})
 
 
 @require_safe

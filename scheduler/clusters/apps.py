@@ -8,5 +8,9 @@ class ClustersConfig(AppConfig):
 
     def ready(self) -> None:
         from portal.web.registry import navigation  # noqa: PLC0415  models must be ready first
+        from quotas.clusters import registry  # noqa: PLC0415
+        from scheduler.clusters.keeping import clusters_known  # noqa: PLC0415
+
+        registry.known = clusters_known
 
         navigation.register("clusters:capacities", label=_("GPUs and queue"), icon="cpu", order=25)

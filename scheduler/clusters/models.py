@@ -1,22 +1,36 @@
 """Clusters as the portal knows them, and the last snapshot that a worker took. The web reads only these rows."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from portal.audit.tracking import track
 
 
+@track()
 class Cluster(models.Model):
-    """One Slurm cluster. How to reach it (paths, sudo) is local configuration of its worker, never in the database."""
+    """One Slurm cluster. How to reach it (paths, sudo) is local configuration of its worker, never in the database.
+
+    A retired one takes nothing new: no allocation, no move, no job. Its worker follows what is there to its end.
+    """
 
     name = models.SlugField(max_length=40, unique=True)  # Slurm's own ClusterName
-    title = models.CharField(max_length=120)
+    title = models.CharField(_("name for people"), max_length=120)
+    about = models.CharField(_("description"), max_length=400, blank=True)
     account_prefix = models.CharField(max_length=12, default="sl-")  # only accounts and QOS with it are ours
     # Seconds by which a job may run past its limit: polling of limits + KillWait. Holds and the published bound use it.
     overshoot_s = models.PositiveIntegerField(default=60)
     removals_cap = models.PositiveIntegerField(default=20)  # cluster_apply refuses more removals than this at once
-    is_active = models.BooleanField(default=True)
+    is_active = models.BooleanField(default=True)  # its worker follows it
+    retired_at = models.DateTimeField(null=True)
+    retired_reason = models.CharField(max_length=400, blank=True)
     created_at = models.DateTimeField()
 
     def __str__(self) -> str:
         return self.title
+
+    @property
+    def takes_new(self) -> bool:
+        return self.is_active and self.retired_at is None
 
 
 class Partition(models.Model):

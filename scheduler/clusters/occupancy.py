@@ -57,13 +57,20 @@ class Start:
 
 @dataclass(slots=True)
 class Occupancy:
-    """`releases`: by GPU type, GPUs that running jobs give back within each of HORIZONS_S, cumulated."""
+    """`releases`: by GPU type, GPUs that running jobs give back within each of HORIZONS_S, cumulated.
+
+    `free_by_node`: by GPU type, how many nodes have so many GPUs free (as text: a key of JSON)."""
 
     gpus: dict[str, GpuCount] = field(default_factory=dict)
     nodes: Counter[str] = field(default_factory=Counter)
     releases: dict[str, list[int]] = field(default_factory=dict)
     accounts: dict[str, AccountShare] = field(default_factory=dict)
     starts: list[Start] = field(default_factory=list)
+    free_by_node: dict[str, Counter[str]] = field(default_factory=dict)
+
+    def nodes_with(self, gpu_type: str, gpus: int) -> int:
+        """Nodes on which so many GPUs are free."""
+        return sum(nodes for free, nodes in self.free_by_node.get(gpu_type, {}).items() if int(free) >= gpus)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -80,6 +87,7 @@ class Occupancy:
                 for name, share in self.accounts.items()
             },
             "starts": [asdict(start) for start in self.starts],
+            "free_by_node": {kind: dict(nodes) for kind, nodes in self.free_by_node.items()},
         }
 
     @classmethod
@@ -99,6 +107,7 @@ class Occupancy:
                 for name, share in stored.get("accounts", {}).items()
             },
             starts=[Start(**start) for start in stored.get("starts", [])],
+            free_by_node={kind: Counter(nodes) for kind, nodes in stored.get("free_by_node", {}).items()},
         )
 
 
@@ -172,6 +181,8 @@ def _count_node(found: Occupancy, node: NodeInfo) -> None:
         count.allocated += allocated
         if kind_of_node not in IN_SERVICE:
             count.out += total - allocated
+        elif total > allocated:
+            found.free_by_node.setdefault(kind, Counter())[str(total - allocated)] += 1
 
 
 def _by_type(job: QueueJob, types: Mapping[str, str]) -> Counter[str]:

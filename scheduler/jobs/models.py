@@ -21,7 +21,7 @@ from scheduler.datasets.models import DataSet
 @track(
     exclude=[
         *("script", "denied_since", "looked_at", "form_key", "created_at", "origin", "preset", "name"),
-        *("array", "restarts_most", "checkpoint_lead_s", "keeps_unsatisfied", "filled"),
+        *("array", "restarts_most", "checkpoint_lead_s", "keeps_unsatisfied", "filled", "chosen"),
         *("cluster", "project", "person", "unix_account", "cancel_requested_by"),
     ]
 )
@@ -57,6 +57,7 @@ class Job(models.Model):
     preset = models.CharField(max_length=40, blank=True)
     # What the form was filled in with (presets.filling), to begin another job with it.
     filled = models.JSONField(default=dict, blank=True)
+    chosen = models.JSONField(default=dict, blank=True)  # where the portal chose the allocation: choosing.Choice.facts
     script = models.TextField(blank=True)
     partition = models.CharField(max_length=64)
     gpu_type = models.CharField(_("GPU type"), max_length=32)

@@ -34,7 +34,7 @@ def jobs_visible(person: Person) -> QuerySet[Job]:
 
 def _jobs_shown() -> QuerySet[Job]:
     related = ("project__organisation", "allocation", "cluster", "person")
-    return Job.objects.select_related(*related).defer("script", "filled")
+    return Job.objects.select_related(*related).defer("script", "filled", "chosen")
 
 
 def job_list(person: Person, *, state: str = "", project: str = "", mine: bool = False) -> QuerySet[Job]:
@@ -142,6 +142,8 @@ class PartitionChoice:
     max_time_s: int  # 0: no limit
 
     def __str__(self) -> str:
+        if not self.nodes:
+            return self.name
         size = f"{self.name} · {self.nodes} × {self.gpus_per_node} {self.gpu_type.upper()}"
         if not self.max_time_s:
             return size
@@ -149,15 +151,17 @@ class PartitionChoice:
 
 
 def partitions_offered(choices: Iterable[ProjectChoice]) -> list[PartitionChoice]:
-    """Those that one of the allocations can be used on, each name once."""
+    """Those that one of the allocations can be used on, each name once: on several clusters it is shown by its name."""
     allocations = [row.allocation for choice in choices for row in choice.allocations]
     usable = {(allocation.cluster, allocation.gpu_type) for allocation in allocations}
     found: dict[str, PartitionChoice] = {}
-    rows = Partition.objects.filter(cluster__is_active=True, gpu_type__in={gpu_type for _cluster, gpu_type in usable})
+    rows = Partition.objects.filter(
+        cluster__is_active=True, cluster__retired_at=None, gpu_type__in={gpu_type for _cluster, gpu_type in usable}
+    )
     for row in rows.select_related("cluster").order_by("name"):
         if (row.cluster.name, row.gpu_type) in usable:
             one = PartitionChoice(row.name, row.gpu_type, row.nodes, row.gpus_per_node, row.max_time_s)
-            found.setdefault(row.name, one)
+            found[row.name] = PartitionChoice(row.name, "", 0, 0, 0) if row.name in found else one
     return list(found.values())
 
 
@@ -170,7 +174,8 @@ def allocation_chosen(person: User, pk: int) -> Allocation | None:
 
 
 def cluster_of(allocation: Allocation) -> Cluster | None:
-    return Cluster.objects.filter(name=allocation.cluster, is_active=True).first()
+    """The one that takes new jobs; None where it is retired or unknown."""
+    return Cluster.objects.filter(name=allocation.cluster, is_active=True, retired_at=None).first()
 
 
 def facts_get(*, person: User, allocation: Allocation, cluster: Cluster, moment: datetime) -> Facts:

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4, uuid5
 
 from django.db import IntegrityError, transaction
@@ -135,12 +136,14 @@ def job_submit(
     chaining: Chaining = PLAIN,
     data_sets: Sequence[int] = (),
     form_key: UUID | None = None,
+    chosen: dict[str, Any] | None = None,
 ) -> Job:
     """Takes a job: row, hold and the order to submit it, in one transaction. The cluster's worker does the rest.
 
     `time_limit_s` is in seconds, whole minutes. `preset` is one with its defaults, `filled` one that was filled in; an
-    empty script takes the preset's. `partition`: "" lets the portal choose. The same person's `form_key` with the same
-    content is the same job, however often it is sent. Raises JobRefused with all problems; nothing is written.
+    empty script takes the preset's. `partition`: "" lets the portal choose. `chosen`: how the portal chose the
+    allocation (`choosing.Choice.facts`), where it did. The same person's `form_key` with the same content is the same
+    job, however often it is sent. Raises JobRefused with all problems; nothing is written.
     """
     if preset and filled is None:
         filled = Filled(preset_known(preset))
@@ -154,6 +157,7 @@ def job_submit(
         name=name,
         preset=filled.preset.slug if filled else "",
         filled=filled_stored(filled, partition, data_sets),
+        chosen=chosen or {},
         script=script,
         gpu_type=allocation.gpu_type,
         nodes=nodes,
@@ -313,8 +317,9 @@ def _job_write(job: Job, person: User, chaining: Chaining, chosen: Chosen, *, ho
 
 def _content_key(form_key: UUID, job: Job, chaining: Chaining) -> UUID:
     """The form's key and what was in it: the same form sent twice is one job, an edited one is another."""
-    content = [job.allocation_id, job.name, job.nodes, job.gpus_per_node, job.time_limit_s, job.preset, job.script]
-    content.append(job.filled)
+    # Sent again the portal might choose another allocation: it is the same job all the same.
+    where = job.chosen.get("asked", job.allocation_id)
+    content = [where, job.name, job.nodes, job.gpus_per_node, job.time_limit_s, job.preset, job.script, job.filled]
     if chaining != PLAIN:
         content.append(repr(chaining))
     return uuid5(form_key, json.dumps(content, sort_keys=True))

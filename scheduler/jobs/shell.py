@@ -65,7 +65,7 @@ def lines_for(person: User, project: Project) -> Sequence[ShellLine]:
     for allocation in allocations:
         by_type[allocation.cluster, allocation.gpu_type].append(allocation)
     defaults = [default_of(rows, today) for rows in by_type.values() if len(rows) > 1]
-    clusters = {row.name: row for row in Cluster.objects.filter(is_active=True)}
+    clusters = {row.name: row for row in Cluster.objects.filter(is_active=True, retired_at=None)}
     partitions: dict[tuple[str, str], str] = {}
     for name, gpu_type, partition in (
         Partition.objects.filter(cluster__in=clusters.values(), is_up=True)

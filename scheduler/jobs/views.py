@@ -1,5 +1,6 @@
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
@@ -10,6 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 from portal.people.selectors import project_get, projects_of, projects_visible
 from portal.web.requests import PersonRequest
 from scheduler.jobs import selectors, services
+from scheduler.jobs.choosing import outlook_text
 from scheduler.jobs.data_sets import data_sets_used
 from scheduler.jobs.errors import JobEnded
 from scheduler.jobs.models import Job
@@ -37,6 +39,7 @@ def job_list(request: PersonRequest) -> HttpResponse:
         "states": [("open", _("Not ended")), ("ended", _("Ended")), *Job.State.choices],
         "projects": projects_visible(request.user).order_by("title"),
         "may_submit": projects_of(request.user).exists(),
+        "several_clusters": len(settings.CLUSTERS) > 1,
     }
     return render(request, "jobs/list.html", context)
 
@@ -48,6 +51,7 @@ def job(request: PersonRequest, pk: UUID) -> HttpResponse:
     context = _live_context(request, found) | {"may_submit": projects_of(request.user).exists()}
     context["data_sets"] = data_sets_used(found)
     context["shell_line"] = line_of_job(found) if found.partition else ""
+    context["chosen"] = [row | {"why": outlook_text(row)} for row in found.chosen.get("among", [])]
     context["may_read"] = selectors.may_cancel(request.user, found)  # as job_get_readable
     return render(request, "jobs/job.html", context)
 

@@ -53,7 +53,8 @@ PAGES = {
         /vouchers/{voucher.number}/accept-report/ /vouchers/{voucher.number}/propose-refund/
         /statements/ /statements/months/{month}/ /statements/months/{month.next}/ /statements/{statement.number}/
         /organisations/{organisation.slug}/ /people/ /audit/ /accounts/password/change/
-        /clusters/ /clusters/{cluster.name}/ /settlement/
+        /clusters/ /clusters/{cluster.name}/ /settlement/ /clusters/new/ /clusters/{cluster.name}/edit/
+        /clusters/{cluster.name}/retire/ /allocations/moves/{move.pk}/cancel/
         /data-sets/ /data-sets/new/ /data-sets/{data_set.slug}/ /data-sets/{data_set.slug}/edit/
         /data-sets/{data_set.slug}/withdraw/ /data-sets/{data_set_draft.slug}/
         /clusters/{cluster.name}/repair/?kind=association&object=sl-mo-hinh/tuan/h100

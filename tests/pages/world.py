@@ -14,7 +14,7 @@ from django.core.files.base import ContentFile
 from portal.clock import centre_date, now
 from portal.people.models import CentreRole, User
 from quotas.allocations.models import ChangeRequest, CloseOut, CommitmentCheck, Voucher
-from quotas.allocations.services import Charge, changes, charges_book, progress
+from quotas.allocations.services import Charge, changes, charges_book, cluster_move, progress
 from quotas.applications.models import Application
 from quotas.applications.services import (
     answers_save,
@@ -141,6 +141,13 @@ def _voucher_now(world: World) -> None:
         reason="Dữ liệu đến muộn.",
         person=person,
         ends_on=today + timedelta(days=90),
+    )
+    world.move = cluster_move(
+        source_id=world.allocation.pk,
+        cluster="nam",
+        amount_gpu_seconds=2 * HOUR,
+        reason="Máy ở đó đang rảnh.",
+        actor=person,
     )
     world.result = CloseOut.objects.create(
         voucher=ended,

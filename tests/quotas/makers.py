@@ -81,11 +81,14 @@ def approved(proposal: Proposal) -> Proposal:
     return proposal
 
 
-def tariff(gpu_type: str = "h100", vnd_per_gpu_hour: int = 60_000, *, valid_from: date | None = None) -> Tariff:
+def tariff(
+    gpu_type: str = "h100", vnd_per_gpu_hour: int = 60_000, *, valid_from: date | None = None, cluster: str = ""
+) -> Tariff:
     """A tariff that two people decided, from today on unless told otherwise (only the first of a type may)."""
     proposal = approved(
         tariff_propose(
             gpu_type=gpu_type,
+            cluster=cluster,
             vnd_per_gpu_hour=vnd_per_gpu_hour,
             valid_from=valid_from or centre_date(now()),
             reason="test",

@@ -12,6 +12,8 @@ from quotas.allocations.services.corrections import BookedCorrection, correction
 from quotas.allocations.services.endings import clawbacks_due, voucher_clawback, voucher_expire
 from quotas.allocations.services.holds import hold_take, hold_void, holds_take, holds_void
 from quotas.allocations.services.leaving import voucher_return
+from quotas.allocations.services.moves import move_arrive, move_raised
+from quotas.allocations.services.other_cluster import cluster_move, move_cancel
 from quotas.allocations.services.states import (
     allocation_adopt,
     allocation_close,
@@ -41,6 +43,7 @@ __all__ = [
     "award_check_today",
     "charges_book",
     "clawbacks_due",
+    "cluster_move",
     "correction_book",
     "ended_expire",
     "hold_take",
@@ -48,6 +51,9 @@ __all__ = [
     "holds_take",
     "holds_void",
     "imported_grant",
+    "move_arrive",
+    "move_cancel",
+    "move_raised",
     "refund_book",
     "tranche_lose",
     "tranche_release",

@@ -29,6 +29,7 @@ from quotas.allocations.errors import (
 from quotas.allocations.models import Allocation, CloseOut, Commitment, Voucher, VoucherNumber
 from quotas.allocations.services.locks import account_lock
 from quotas.allocations.services.money import Price, award_money_entries, money_fields, price_of
+from quotas.allocations.services.prices import home_cluster, price_check
 from quotas.allocations.services.tranches import TranchePlan, tranche_entries, tranche_release, tranches_create
 from quotas.ledger.errors import InsufficientBalance
 from quotas.ledger.models import Account
@@ -75,7 +76,7 @@ def voucher_award(
     plans = [plan if isinstance(plan, TranchePlan) else TranchePlan(plan) for plan in tranches]
     if plans and sum(plan.amount_gpu_seconds for plan in plans) != amount_gpu_seconds:
         raise ValueError("The tranches do not add up to the award.")
-    price = price_of(programme, organisation, gpu_type, centre_date(now()))
+    price = price_of(programme, organisation, gpu_type, centre_date(now()), cluster)
     with transaction.atomic(), acting(actor, "voucher_award"):
         if not imported and changed_from is None:
             award_check(programme, organisation, amount_gpu_seconds, price)
@@ -97,7 +98,7 @@ def voucher_award(
             created_at=now(),
             **money_fields(price, amount_gpu_seconds, f"voucher of {organisation.slug}"),
         )
-        allocation = _allocation(voucher, project, cluster, starts_on, ends_on)
+        allocation = allocation_open(voucher, project, cluster, starts_on, ends_on)
         rows = tranches_create(voucher, plans, price)
         entries = tranche_entries(pool, rows) if rows else _award_entries(pool, voucher, allocation)
         try:
@@ -139,11 +140,11 @@ def _clawback(programme: Programme) -> dict[str, object]:
 
 
 def award_check_today(
-    *, organisation: Organisation, programme: Programme, gpu_type: str, amount_gpu_seconds: int
+    *, organisation: Organisation, programme: Programme, gpu_type: str, amount_gpu_seconds: int, cluster: str
 ) -> None:
     """What an award made today would be refused for; for a proposal, before others look at it. The ledger decides at
     the award. In a transaction. Raises what `voucher_award` raises."""
-    price = price_of(programme, organisation, gpu_type, centre_date(now()))
+    price = price_of(programme, organisation, gpu_type, centre_date(now()), cluster)
     award_check(programme, organisation, amount_gpu_seconds, price)
     award_check_room(programme=programme, gpu_type=gpu_type, amount_gpu_seconds=amount_gpu_seconds)
     if price is not None:
@@ -218,13 +219,14 @@ def allocation_create(
     actor: Actor,
 ) -> Allocation:
     """Gives a part of what a voucher still holds to a project. Raises BalanceTooSmall, ProjectOfAnotherOrganisation,
-    VoucherEnded."""
+    VoucherEnded, ClusterClosed, TariffsDiffer."""
     if project.organisation_id != voucher.organisation_id:
         raise ProjectOfAnotherOrganisation
     if voucher.ends_on < centre_date(now()):
         raise VoucherEnded(voucher.ends_on)
+    price_check(voucher, home_cluster(voucher), cluster)
     with transaction.atomic():
-        allocation = _allocation(voucher, project, cluster, starts_on, ends_on)
+        allocation = allocation_open(voucher, project, cluster, starts_on, ends_on)
         _allocate(voucher, allocation, amount_gpu_seconds, actor)
     return allocation
 
@@ -250,7 +252,8 @@ def _pool(programme: Programme, gpu_type: str) -> ProgrammePool:
     return pool
 
 
-def _allocation(voucher: Voucher, project: Project, cluster: str, starts_on: date, ends_on: date) -> Allocation:
+def allocation_open(voucher: Voucher, project: Project, cluster: str, starts_on: date, ends_on: date) -> Allocation:
+    """An allocation with nothing in it yet, in the caller's transaction."""
     owner, gpu_type = f"allocation of {project.slug}", voucher.gpu_type
     # Made in this order, the allocation's own account has the lowest number: it is the first lock of every batch.
     kinds = (Account.Kind.ALLOCATION, Account.Kind.CONSUMED, Account.Kind.EXPIRED, Account.Kind.OVERRUN)

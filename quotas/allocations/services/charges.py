@@ -13,6 +13,7 @@ from quotas.allocations.models import Allocation
 from quotas.allocations.services.follow import withdrawals_follow
 from quotas.allocations.services.holds import is_open
 from quotas.allocations.services.locks import allocation_accounts_lock
+from quotas.allocations.services.moves import moves_give_way
 from quotas.ledger.errors import HoldUnknown, IdempotencyConflict
 from quotas.ledger.models import Transfer
 from quotas.ledger.selectors import holds_resolved_by
@@ -64,10 +65,10 @@ def charges_book(*, charges: Sequence[Charge], actor: Actor) -> list[BookedCharg
     """Books charges, all or none, and answers in their order. Each is booked once, however often it is brought.
 
     A charge takes min(actual, hold) from its hold and frees the rest, an excess from the allocation's free balance,
-    and only what is left from overrun. A hold that was voided in the meantime counts as none. Charges that give
-    something back come before those that need more, and next holds come last: they are taken where the balance and
-    the allocation's state allow it (`next_hold_taken`), else the caller holds the job in Slurm. No state or date
-    refuses a charge.
+    and only what is left from overrun; what is on its way to others, and has not left, stays for it. A hold that was
+    voided in the meantime counts as none. Charges that give something back come before those that need more, and next
+    holds come last: they are taken where the balance and the allocation's state allow it (`next_hold_taken`), else the
+    caller holds the job in Slurm. No state or date refuses a charge.
 
     Raises HoldUnknown; IdempotencyConflict where a charge was booked with another amount.
     """
@@ -89,7 +90,7 @@ def charges_book(*, charges: Sequence[Charge], actor: Actor) -> list[BookedCharg
                 fresh.append((charge, _open_hold(charge, allocations[charge.allocation_id], stored)))
             else:
                 booked[charge.charge_id] = known
-        entries: list[Entry] = []
+        entries = _moves_give_way(fresh, allocations, free)
         for charge, hold in _releasing_first(fresh):
             allocation = allocations[charge.allocation_id]
             result = _split(charge, hold, free[allocation.pk])
@@ -106,6 +107,22 @@ def charges_book(*, charges: Sequence[Charge], actor: Actor) -> list[BookedCharg
             accounts = {allocations[charge.allocation_id].account_id for charge, _hold in fresh}
             withdrawals_follow(account_ids=accounts, event_at=fresh[0][0].event_at, actor=actor)
     return [booked[charge.charge_id] for charge in charges]
+
+
+def _moves_give_way(
+    fresh: Sequence[tuple[Charge, Transfer | None]], allocations: dict[int, Allocation], free: dict[int, int]
+) -> list[Entry]:
+    """Nothing is lent for what is still there, though on its way to somebody else."""
+    missing = {pk: -amount for pk, amount in free.items()}
+    for charge, hold in fresh:
+        missing[charge.allocation_id] += charge.gpu_seconds - (hold.amount if hold else 0)
+    entries: list[Entry] = []
+    for pk, amount in missing.items():
+        if amount > 0:
+            freed, voids = moves_give_way(allocations[pk], amount, event_at=fresh[0][0].event_at)
+            free[pk] += freed
+            entries += voids
+    return entries
 
 
 def _stored(charges: Iterable[Charge]) -> dict[UUID, Transfer]:

@@ -17,6 +17,7 @@ from quotas.allocations.selectors import allocation_balances
 from quotas.allocations.services.awards import voucher_award
 from quotas.allocations.services.leaving import voucher_return
 from quotas.allocations.services.money import money_lock, price_of_voucher
+from quotas.allocations.services.prices import home_cluster
 from quotas.allocations.services.voices import managers_tell
 from quotas.ledger.selectors import balances
 from quotas.programmes.errors import ProgrammeError
@@ -35,7 +36,8 @@ def exchanged(voucher: Voucher, gpu_type: str, amount_gpu_seconds: int) -> int:
     if not voucher.has_money:
         raise Invalid(_("This voucher has no tariff, so there is no ratio to exchange at."), field="gpu_type")
     price = price_of_voucher(voucher).tariff_vnd_per_gpu_hour
-    other = amount_gpu_seconds * price // tariff_on(gpu_type, centre_date(now())).vnd_per_gpu_hour
+    tariff = tariff_on(gpu_type, centre_date(now()), home_cluster(voucher))
+    other = amount_gpu_seconds * price // tariff.vnd_per_gpu_hour
     if other <= 0:
         raise Invalid(_("This is too little to be exchanged."), field="gpu_hours")
     return other

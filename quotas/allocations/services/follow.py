@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 from django.db.models import Exists, OuterRef, Q
 
@@ -109,4 +109,15 @@ def withdrawal_take(
         reason=reason,
         requested_by=requested_by,
         created_at=now(),
+    )
+
+
+def withdrawal_post(row: Withdrawal, event_at: datetime) -> Entry:
+    """Takes what was reserved out of the allocation, into the voucher."""
+    return Entry.post(
+        id=uuid5(row.pk, "post"),
+        resolves=row.pk,
+        amount=row.amount_gpu_seconds,
+        reason=f"{row.kind}: {row.reason}"[:REASON_LENGTH],
+        event_at=event_at,
     )

@@ -40,8 +40,11 @@ class Price:
         return shares_split(self.vnd(gpu_seconds), self.state_basis_points)
 
 
-def price_of(programme: Programme, organisation: Organisation, gpu_type: str, day: date) -> Price | None:
-    """What a day's award is charged at; None where the programme never had a budget in VND and awards GPU-hours alone.
+def price_of(
+    programme: Programme, organisation: Organisation, gpu_type: str, day: date, cluster: str = ""
+) -> Price | None:
+    """What a day's award on a cluster is charged at; None where the programme never had a budget in VND and awards
+    GPU-hours alone.
 
     Raises NotEligible (the programme has no share for this kind of organisation), TariffMissing.
     """
@@ -51,7 +54,7 @@ def price_of(programme: Programme, organisation: Organisation, gpu_type: str, da
     share = share_of(programme, organisation.kind)
     if share is None:
         raise NotEligible(organisation.get_kind_display())
-    return Price(tariff_on(gpu_type, day).vnd_per_gpu_hour, share)
+    return Price(tariff_on(gpu_type, day, cluster).vnd_per_gpu_hour, share)
 
 
 def price_of_voucher(voucher: Voucher) -> Price:

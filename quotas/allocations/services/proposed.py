@@ -14,6 +14,7 @@ from quotas.allocations.selectors import allocation_balances
 from quotas.allocations.services.corrections import refund_book, refund_left, refund_take_back
 from quotas.allocations.services.endings import voucher_clawback
 from quotas.allocations.services.money import approvals_of
+from quotas.allocations.services.other_cluster import cluster_move, cluster_move_check
 from quotas.allocations.services.withdrawals import withdrawal_request
 from quotas.money import WHOLE_BASIS_POINTS
 from quotas.proposals.models import Proposal
@@ -41,6 +42,29 @@ def move_carry_out(proposal: Proposal) -> None:
         event_at=now(),
         actor=proposal.decided_by,
         target_id=proposal.facts["target"],
+        withdrawal_id=proposal.pk,
+    )
+
+
+def cluster_move_propose(
+    *, source: Allocation, cluster: str, amount_gpu_seconds: int, reason: str, person: User
+) -> Proposal:
+    """A part of an allocation to the same project on another cluster, by the centre. Raises Invalid, ClusterClosed,
+    TariffsDiffer."""
+    _check_amount(amount_gpu_seconds)
+    cluster_move_check(source, cluster)
+    facts = {"allocation": source.pk, "cluster": cluster, "gpu_seconds": amount_gpu_seconds}
+    return _propose("cluster_move", source.voucher, facts, amount_gpu_seconds, reason, person)
+
+
+def cluster_move_carry_out(proposal: Proposal) -> None:
+    """Raises BalanceTooSmall, WrongState, ClusterClosed, TariffsDiffer."""
+    cluster_move(
+        source_id=proposal.facts["allocation"],
+        cluster=proposal.facts["cluster"],
+        amount_gpu_seconds=proposal.facts["gpu_seconds"],
+        reason=proposal.reason[:400],
+        actor=proposal.decided_by,
         withdrawal_id=proposal.pk,
     )
 

@@ -12,12 +12,19 @@ from django.db import transaction
 from portal.audit.context import acting
 from portal.clock import now
 from quotas.actors import Actor, actor_key
-from quotas.allocations.errors import BalanceTooSmall, ProjectOfAnotherOrganisation, WrongState
+from quotas.allocations.errors import BalanceTooSmall, OtherVoucher, ProjectOfAnotherOrganisation, WrongState
 from quotas.allocations.models import Allocation, Withdrawal
 from quotas.allocations.services.exchange import exchange_fail, exchange_finish, exchange_lock, exchange_of
-from quotas.allocations.services.follow import REASON_LENGTH, withdrawal_take, withdrawals_follow
+from quotas.allocations.services.follow import (
+    REASON_LENGTH,
+    withdrawal_post,
+    withdrawal_take,
+    withdrawals_follow,
+)
 from quotas.allocations.services.locks import allocation_accounts_lock, allocation_lock
 from quotas.allocations.services.money import money_lock, unspent_back_entries
+from quotas.allocations.services.moves import empty_target_close, move_back, move_depart, move_order, withdrawal_lock
+from quotas.allocations.services.prices import price_check
 from quotas.ledger.services import Entry, transfers_book
 
 Kind, State = Withdrawal.Kind, Withdrawal.State
@@ -36,8 +43,9 @@ def withdrawal_request(
 ) -> list[Withdrawal]:
     """Reserves GPU-seconds on their way out. A clawback may also want what jobs hold: that part waits for them.
 
-    A move names its target, an active allocation of the same voucher. The same `withdrawal_id` again changes nothing.
-    Raises BalanceTooSmall, WrongState (the target's), ProjectOfAnotherOrganisation (another voucher's target).
+    A move names its target, an active allocation of the same voucher; where that is on another cluster, the workers of
+    both are asked in turn (`moves`). The same `withdrawal_id` again changes nothing. Raises BalanceTooSmall, WrongState
+    (the target's), ProjectOfAnotherOrganisation, OtherVoucher, ClusterClosed, TariffsDiffer.
     """
     first_id = withdrawal_id or uuid4()
     with transaction.atomic(), acting(actor, f"withdrawal_request: {reason}"):
@@ -66,6 +74,8 @@ def withdrawal_request(
                     target=target,
                 )
             )
+            if rows[0].is_between_clusters:
+                move_order(rows[0])
         if amount_gpu_seconds > at_once:
             waiting = Withdrawal.objects.create(
                 id=uuid5(first_id, "rest"),
@@ -82,18 +92,22 @@ def withdrawal_request(
 
 
 def withdrawal_confirm(*, withdrawal_id: UUID, event_at: datetime, actor: Actor) -> bool:
-    """Moves what was reserved; returns whether this call did it. Again: nothing.
+    """Moves what was reserved; returns whether this call did it. Again: nothing. Of a move to another cluster it is the
+    first half.
 
     For scheduler, and only for a withdrawal that was in the limit which it wrote and read back since (see
     `selectors.allocation_limits`). Raises WrongState if the withdrawal was cancelled or still waits for jobs.
     """
     with transaction.atomic(), acting(actor, "withdrawal_confirm"):
-        row = _withdrawal_lock(withdrawal_id)
-        if row.state == State.CONFIRMED:
+        row = withdrawal_lock(withdrawal_id)
+        if row.state in (State.MOVING, State.CONFIRMED):
             return False
         if row.state != State.REQUESTED:
             raise WrongState(row.get_state_display())
-        voucher, entries = row.allocation.voucher, [_post(row, event_at)]
+        if row.is_between_clusters:
+            move_depart(row, event_at=event_at, actor=actor)
+            return True
+        voucher, entries = row.allocation.voucher, [withdrawal_post(row, event_at)]
         exchange = exchange_of(row)
         if exchange is not None:
             exchange_lock(exchange, row.allocation.account_id)
@@ -128,10 +142,10 @@ def withdrawal_confirm(*, withdrawal_id: UUID, event_at: datetime, actor: Actor)
 
 
 def withdrawal_cancel(*, withdrawal_id: UUID, reason: str, event_at: datetime, actor: Actor) -> None:
-    """Gives back what was reserved. Raises WrongState once it is confirmed, and for an expiry: time does not turn
-    back."""
+    """Gives back what was reserved, or is between two clusters. Raises WrongState once it is confirmed, and for an
+    expiry: time does not turn back."""
     with transaction.atomic(), acting(actor, f"withdrawal_cancel: {reason}"):
-        row = _withdrawal_lock(withdrawal_id)
+        row = withdrawal_lock(withdrawal_id)
         if row.state == State.CANCELLED:
             return
         if row.state == State.CONFIRMED or row.kind == Kind.EXPIRY:
@@ -142,43 +156,36 @@ def withdrawal_cancel(*, withdrawal_id: UUID, reason: str, event_at: datetime, a
                 id=uuid5(row.pk, "void"), resolves=row.pk, reason=reason[:REASON_LENGTH], event_at=event_at
             )
             transfers_book(entries=[void], booked_at=now(), actor=actor_key(actor), batch=row.pk)
+        elif row.state == State.MOVING:
+            move_back(row, reason=reason, event_at=event_at, actor=actor)
         row.state, row.resolved_at = State.CANCELLED, now()
         row.save(update_fields=["state", "resolved_at"])
+        if row.is_between_clusters:
+            empty_target_close(row)
         if (exchange := exchange_of(row)) is not None:
             exchange_fail(exchange, reason)
         # If the allocation has ended in the meantime, what is given back here leaves it on that ground.
         withdrawals_follow(account_ids=[row.allocation.account_id], event_at=event_at, actor=actor)
 
 
-def _withdrawal_lock(withdrawal_id: UUID) -> Withdrawal:
-    rows = Withdrawal.objects.select_for_update(of=("self",))
-    return rows.select_related("allocation__voucher", "target").get(pk=withdrawal_id)
-
-
 def _target(allocation: Allocation, target_id: int | None) -> Allocation:
     if target_id is None:
         raise ValueError("A move names its target.")
-    target = Allocation.objects.get(pk=target_id)
-    if target.voucher_id != allocation.voucher_id or target.pk == allocation.pk:
+    target = Allocation.objects.select_related("project").get(pk=target_id)
+    if target.project.organisation_id != allocation.voucher.organisation_id or target.pk == allocation.pk:
         raise ProjectOfAnotherOrganisation
+    if target.voucher_id != allocation.voucher_id:
+        raise OtherVoucher
     if target.state != Allocation.State.ACTIVE:
         raise WrongState(target.get_state_display())
+    if target.cluster != allocation.cluster:
+        price_check(allocation.voucher, allocation.cluster, target.cluster)
     return target
 
 
 def _requested_gpu_seconds(allocation: Allocation) -> int:
     rows = allocation.withdrawals.filter(state=State.REQUESTED)
     return sum(rows.values_list("amount_gpu_seconds", flat=True))
-
-
-def _post(row: Withdrawal, event_at: datetime) -> Entry:
-    return Entry.post(
-        id=uuid5(row.pk, "post"),
-        resolves=row.pk,
-        amount=row.amount_gpu_seconds,
-        reason=f"{row.kind}: {row.reason}"[:REASON_LENGTH],
-        event_at=event_at,
-    )
 
 
 def _onward_account(row: Withdrawal) -> int | None:

@@ -68,10 +68,10 @@ def call(request: HttpRequest, slug: str) -> HttpResponse:
 @require_safe
 def tariffs(request: HttpRequest) -> HttpResponse:
     today = centre_date(now())
-    current = selectors.tariffs_on(today)
+    current = selectors.tariffs_in_force(today)
     context = {
         "current": current,
-        "in_force": {row.pk for row in current.values()},
+        "in_force": {row.pk for row in current},
         "tariffs": selectors.tariff_list(),
         "today": today,
         "waiting": selectors.proposals_waiting(["tariff"]) if reads_everything(request.user) else [],

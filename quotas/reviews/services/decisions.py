@@ -71,7 +71,7 @@ def decision_propose(
         _check_award(application, awarded_gpu_hours, cluster, project)
         _check_tranches(application, awarded_gpu_hours, tranches)
     seconds = awarded_gpu_hours * SECONDS_PER_HOUR if is_award else 0
-    amount_vnd = worth_today_vnd(application.gpu_type, seconds) or 0
+    amount_vnd = worth_today_vnd(application.gpu_type, seconds, cluster) or 0
     with transaction.atomic(), acting(person, "decision_propose"):
         application_state_move(application, [State.SUBMITTED], State.PROPOSED)
         if is_award:
@@ -80,6 +80,7 @@ def decision_propose(
                 programme=application.programme,
                 gpu_type=application.gpu_type,
                 amount_gpu_seconds=seconds,
+                cluster=cluster,
             )
         proposal = proposal_make(
             kind=KIND,
@@ -202,7 +203,8 @@ def decision_carry_out(proposal: Proposal) -> None:
     is_award = decision.outcome == Decision.Outcome.AWARD
     person = proposal.decided_by
     if is_award and proposal.approvals_needed < approvals_needed(
-        application.programme, worth_today_vnd(application.gpu_type, decision.awarded_gpu_seconds) or 0
+        application.programme,
+        worth_today_vnd(application.gpu_type, decision.awarded_gpu_seconds, decision.cluster) or 0,
     ):
         raise AwardRefused(
             _("At today's tariff this award needs two approvals. Send it back, so that it is proposed again.")

@@ -83,7 +83,7 @@ def budget_after(request: PersonRequest, pk: int) -> HttpResponse:
     text = request.GET.get("awarded_gpu_hours", "")
     hours = min(int(text), application.gpu_hours) if text.isdecimal() and len(text) < 12 else 0
     seconds = hours * SECONDS_PER_HOUR
-    amount_vnd = worth_today_vnd(application.gpu_type, seconds) or 0
+    amount_vnd = worth_today_vnd(application.gpu_type, seconds, request.GET.get("cluster", "")) or 0
     pools = [row for row in pool_balances(application.programme) if row.pool.gpu_type == application.gpu_type]
     money = budget_of(application.programme)
     threshold = application.programme.three_person_above_vnd

@@ -11,6 +11,7 @@ from scheduler.accounts.models import LimitReading, OwnedName
 from scheduler.accounts.plan import ROOT, Action, Kind, Plan, QosState, Verb
 from scheduler.accounts.services.planning import plan_make
 from scheduler.accounts.services.tree import TreeLook, cuts_tree, tree_look
+from scheduler.clusters import faults
 from scheduler.clusters.adapters import ClusterAdapter, adapter_for
 from scheduler.clusters.adapters.protocol import AssociationBusy, ClusterError, ClusterUnreachable, QosUsage
 from scheduler.clusters.models import Cluster
@@ -33,6 +34,7 @@ class Applied:
     removals_withheld: int = 0  # more than the cap: none of them was done
     tree: TreeLook = field(default_factory=TreeLook)  # with faults nothing was removed or moved
     withdrawals_confirmed: int = 0
+    usage: Mapping[str, QosUsage] = field(default_factory=dict)  # the limits as slurmctld holds them, by QOS
 
 
 def plan_apply(
@@ -66,7 +68,9 @@ def plan_apply(
             _block_safely(cluster, batch[0], slurm)
             continue
         _batch_apply(cluster, plan, batch, slurm, applied)
-    usage = _limits_read_back(plan, slurm)
+    if plan.withdrawals:
+        faults.reach("limit_lowered")
+    usage = applied.usage = _limits_read_back(plan, slurm)
     _readings_store(cluster, plan, usage)
     applied.withdrawals_confirmed = _withdrawals_confirm(cluster, plan, usage)
     if applied.done or applied.busy:
@@ -294,15 +298,27 @@ def _is_held(minutes: int, usage: QosUsage | None) -> bool:
     return usage is not None and usage.limit_minutes is not None and usage.limit_minutes <= minutes
 
 
+def _covers_what_runs(usage: QosUsage) -> bool:
+    """Whether all that was used, and all that running jobs may still use, lies within the limit in force."""
+    return usage.limit_minutes is not None and usage.used_minutes + usage.running_minutes <= usage.limit_minutes
+
+
 def _withdrawals_confirm(cluster: Cluster, plan: Plan, usage: Mapping[str, QosUsage]) -> int:
     """Those whose lower limit slurmctld holds, and those of allocations that are not in Slurm at all."""
     confirmed = 0
-    for withdrawal_id, qos in plan.withdrawals:
+    for row in plan.withdrawals:
+        withdrawal_id, qos = row.withdrawal, row.qos
         if qos in plan.limits and not _is_held(plan.limits[qos].minutes, usage.get(qos)):
             continue
+        if qos in plan.limits and row.goes_to_others and not _covers_what_runs(usage[qos]):
+            # A job by plain sbatch was quicker than the lower limit. What it may use is not somebody else's yet.
+            logger.warning("%s: withdrawal %s waits for jobs of %s", cluster.name, withdrawal_id, qos)
+            continue
+        faults.reach("limit_read_back")
         try:
             actor = f"worker:cluster.{cluster.name}"
             confirmed += withdrawal_confirm(withdrawal_id=withdrawal_id, event_at=now(), actor=actor)
+            faults.reach("withdrawal_confirmed")
         except WrongState:  # cancelled since; the next plan raises the limit again
             logger.info("%s: withdrawal %s was cancelled meanwhile", cluster.name, withdrawal_id)
     return confirmed

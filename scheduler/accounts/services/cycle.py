@@ -8,6 +8,7 @@ from portal.locks import LockSpace, held_if_free
 from scheduler.accounts.models import StoredPlan
 from scheduler.accounts.plan import Action
 from scheduler.accounts.services.applying import Applied, plan_apply
+from scheduler.accounts.services.moving import moves_read_back, moves_take_in
 from scheduler.accounts.services.outside import outside_follow, outside_look
 from scheduler.accounts.services.planning import plan_make
 from scheduler.clusters.adapters import ClusterAdapter, adapter_for
@@ -65,10 +66,12 @@ def _apply(
 ) -> Applied:
     slurm = adapter or adapter_for(cluster.name)
     with acting(actor, "cluster_apply"):
+        arrived = moves_take_in(cluster, slurm)
         made = plan_make(cluster=cluster, adapter=slurm)
         outside_read_at = outside_look(cluster, made, slurm)
         asked = made if only is None else made.only(*only)
         applied = plan_apply(cluster=cluster, plan=asked, removals_cap=removals_cap, adapter=slurm, budget_s=budget_s)
+        moves_read_back(arrived, made.limits, applied.usage)
         if applied.left is asked:
             applied.left = made
         outside_follow(cluster, applied.left)

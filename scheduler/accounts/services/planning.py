@@ -8,7 +8,7 @@ from quotas.allocations.selectors import withdrawals_requested
 from scheduler.accounts.desired import Books, books_read, desired_make
 from scheduler.accounts.limits import Limit, Running, limit, running_by_qos
 from scheduler.accounts.models import LimitReading
-from scheduler.accounts.plan import AccountState, AssociationState, Plan, QosState, State, plan
+from scheduler.accounts.plan import AccountState, AssociationState, Leaving, Plan, QosState, State, plan
 from scheduler.accounts.selectors import owned_names
 from scheduler.clusters.adapters import ClusterAdapter, adapter_for
 from scheduler.clusters.adapters.protocol import AccountInfo, AssociationInfo, QosInfo, QosUsage, QueueJob
@@ -22,7 +22,9 @@ def plan_make(*, cluster: Cluster, adapter: ClusterAdapter | None = None) -> Pla
     counters. What happens in between then makes a limit too low for one cycle at worst, never too high.
     """
     slurm = adapter or adapter_for(cluster.name)
-    withdrawals = tuple((row.pk, row.allocation.qos) for row in withdrawals_requested(cluster.name))
+    withdrawals = tuple(
+        Leaving(row.pk, row.allocation.qos, row.goes_to_others) for row in withdrawals_requested(cluster.name)
+    )
     books = books_read(cluster)
     limits = _limits(cluster, books, slurm)
     actual = _actual(slurm)

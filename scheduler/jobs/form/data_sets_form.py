@@ -7,8 +7,10 @@ from django.utils.datastructures import MultiValueDict
 from django.utils.translation import gettext_lazy as _
 
 from portal.people.models import User
+from quotas.allocations.selectors import usable_allocations
 from scheduler.datasets.models import DataSet
 from scheduler.datasets.selectors import usable_on
+from scheduler.jobs.choosing import group_chosen
 from scheduler.jobs.data_sets import FIELD, MOST
 from scheduler.jobs.errors import JobRefused
 from scheduler.jobs.selectors import allocation_chosen
@@ -39,9 +41,17 @@ class DataSetsForm(forms.Form):
         """Fills the list; needed only where the form is shown."""
         chosen = self.allocation
         found = allocation_chosen(self.person, int(chosen)) if chosen.isdecimal() and len(chosen) < 19 else None
-        rows = usable_on(found.project, found.cluster) if found else []
+        rows = usable_on(found.project, found.cluster) if found else self._of_group()
         field = cast(forms.MultipleChoiceField, self.fields[FIELD])
         field.choices = [(str(row.pk), _label(row)) for row in rows]
+
+    def _of_group(self) -> list[DataSet]:
+        """Where the portal chooses the allocation: of every cluster that it may choose."""
+        group = group_chosen(self.person, self.allocation)
+        if group is None:
+            return []
+        clusters = sorted({row.allocation.cluster for row in usable_allocations(self.person, group.project)})
+        return [row for cluster in clusters for row in usable_on(group.project, cluster)]
 
     @property
     def is_offered(self) -> bool:

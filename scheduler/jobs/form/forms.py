@@ -1,11 +1,14 @@
 """The job form. What a job may be is the services' to say; this reads what was typed, and shows what can be chosen."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from copy import copy
 from typing import Any, cast
+from uuid import UUID
 
 from django import forms
 from django.forms import BoundField
+from django.http import QueryDict
 from django.utils.formats import date_format
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
@@ -13,7 +16,11 @@ from django.utils.translation import gettext_lazy as _
 from portal.people.models import User
 from quotas.allocations.models import Allocation
 from quotas.allocations.selectors import AllocationRow
+from quotas.clusters import cluster_titles
 from quotas.units import gpu_hours_text
+from scheduler.jobs.chaining import MOST_DEPENDENCIES
+from scheduler.jobs.choosing import Choice, Group, choose, group_chosen, groups_offered
+from scheduler.jobs.data_sets import MOST as MOST_DATA_SETS
 from scheduler.jobs.durations import DurationInvalid, time_limit_parse
 from scheduler.jobs.errors import JobRefused
 from scheduler.jobs.form.preset_fields import field_for, place_defaults, place_fields, place_of
@@ -85,6 +92,7 @@ class JobForm(forms.Form):
         self.person = person
         # One that is not in the list (expired, another's) is looked up: the service says what is wrong with it.
         self.fields["allocation"].validate = lambda value: None  # type: ignore[method-assign]
+        self.choice: Choice | None = None  # of an allocation, where it is left to the portal
         given = self._given()
         self.chosen: Preset | None = presets().get(given.get("preset") or "")
         given.setdefault("mode", "simple")
@@ -111,10 +119,12 @@ class JobForm(forms.Form):
     def offer(self, choices: list[ProjectChoice], partitions: list[PartitionChoice]) -> None:
         """Fills the lists; needed only where the form is shown."""
         rows = [row for choice in choices for row in choice.allocations]
+        titles = cluster_titles()
         field = cast(forms.ChoiceField, self.fields["allocation"])
         field.choices = [
             ("", gettext("Choose one")),
-            *((str(row.allocation.pk), allocation_label(row)) for row in rows),
+            *((str(row.allocation.pk), allocation_label(row, titles)) for row in rows),
+            *((group.key, str(group)) for choice in choices for group in groups_offered(choice)),
         ]
         cast(forms.Select, self.fields["partition"].widget).choices = [
             ("", gettext("The portal chooses")),
@@ -129,8 +139,10 @@ class JobForm(forms.Form):
             raise forms.ValidationError(_("There is no such preset."))
         return slug
 
-    def clean_allocation(self) -> Allocation:
+    def clean_allocation(self) -> Allocation | Group:
         value = self.cleaned_data["allocation"]
+        if group := group_chosen(self.person, value):
+            return group
         found = allocation_chosen(self.person, int(value)) if value.isdecimal() and len(value) < 19 else None
         if found is None:
             code = "" if value else "required"  # nothing chosen yet is nothing wrong yet
@@ -148,11 +160,38 @@ class JobForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
+        if isinstance(data.get("allocation"), Group):
+            self._choose(data)
         if self.chosen and not self.chosen.has_blocks and self.is_edited:
             data["preset"] = ""  # it began as the preset and is the person's own by now
         if data.get("code") == "git" and "repository" in data and not data["repository"]:
             self.add_error("repository", forms.ValidationError(gettext("This field is needed."), code="required"))
         return data
+
+    def _choose(self, data: dict[str, Any]) -> None:
+        self.choice = choose(
+            person=self.person,
+            group=data.pop("allocation"),
+            gpus_per_node=data.get("gpus_per_node", 0),
+            nodes=data.get("nodes", 0),
+            time_limit_s=data.get("time_limit", 0),
+            partition=data.get("partition", ""),
+            after=self._waits_for(),
+            data_sets=[int(one) for one in self._sent("data_sets")[:MOST_DATA_SETS] if one.isdecimal() and len(one) < 19],
+        )
+        if self.choice is None:
+            self.add_error("allocation", _("This project has no allocation on which a job can run now."))
+        else:
+            data["allocation"] = self.choice.best.allocation
+
+    def _waits_for(self) -> list[UUID]:
+        """The jobs chosen in the form beside this one (`ChainingForm`), which says what is wrong with them."""
+        with suppress(ValueError):
+            return [UUID(value) for value in self._sent("after")[:MOST_DEPENDENCIES]]
+        return []
+
+    def _sent(self, name: str) -> list[str]:
+        return self.data.getlist(name) if isinstance(self.data, QueryDict) else []
 
     @property
     def is_edited(self) -> bool:
@@ -189,6 +228,7 @@ class JobForm(forms.Form):
             "filled": self.filled(),
             "partition": data["partition"],
             "form_key": data["key"],
+            "chosen": self.choice.facts if self.choice else None,
         }
 
     def refuse(self, refused: JobRefused) -> None:
@@ -235,10 +275,12 @@ def script_typed(data: Mapping[str, Any]) -> str:
     return script.replace("\r\n", "\n") if data.get("line_end") == PROBE.replace("\n", "\r\n") else script
 
 
-def allocation_label(row: AllocationRow) -> str:
+def allocation_label(row: AllocationRow, titles: Mapping[str, str]) -> str:
+    """Its cluster is named where there is more than one."""
+    gpu_type, cluster = row.allocation.gpu_type.upper(), row.allocation.cluster
     return gettext("%(project)s · %(type)s · %(free)s GPU-hours left, until %(ends)s") % {
         "project": row.allocation.project.title,
-        "type": row.allocation.gpu_type.upper(),
+        "type": f"{gpu_type} · {titles.get(cluster, cluster)}" if len(titles) > 1 else gpu_type,
         "free": gpu_hours_text(max(row.balance.free, 0)),
         "ends": date_format(row.allocation.ends_on, "SHORT_DATE_FORMAT"),
     }

@@ -29,7 +29,7 @@ from scheduler.jobs.form.project_presets import (
     project_presets,
 )
 from scheduler.jobs.models import Job, ProjectPreset
-from scheduler.jobs.preflight import Fix, Problem
+from scheduler.jobs.preflight import Fix, Problem, Verdict
 from scheduler.jobs.presets import presets
 from scheduler.jobs.presets.stored import filled_stored
 
@@ -226,13 +226,20 @@ def _preview(request: PersonRequest, form: JobForm) -> dict[str, Any]:
     verdict = draft.verdict if draft and readable else None
     return {
         "verdict": verdict,
-        "vnd": worth_today_vnd(draft.gpu_type, verdict.cost_gpu_seconds) if draft and verdict else None,
+        "vnd": _worth_vnd(draft, verdict),
+        "choice": form.choice if verdict else None,
         "rendered": draft.rendered if draft and readable else "",
         "problems": [(form.label_of(one), one, [*one.fixes, *_showing(form, one)]) for one in said],
         "missing": missing,
         "is_edited": form.is_edited,
         "edited_preset": form.chosen,
     }
+
+
+def _worth_vnd(draft: services.Draft | None, verdict: Verdict | None) -> int | None:
+    if draft is None or verdict is None or draft.cluster is None:
+        return None
+    return worth_today_vnd(draft.gpu_type, verdict.cost_gpu_seconds, draft.cluster.name)
 
 
 def _errors(form: JobForm) -> tuple[list[Problem], list[str]]:

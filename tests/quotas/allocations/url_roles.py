@@ -3,7 +3,7 @@ from datetime import date
 
 from portal.clock import now
 from quotas.allocations.models import CloseOut
-from quotas.allocations.services import voucher_award
+from quotas.allocations.services import cluster_move, voucher_award
 from quotas.ledger.models import Transfer
 from quotas.programmes.services import imported_programme_ensure
 from tests.quotas import makers
@@ -42,6 +42,9 @@ def prepare(world: World) -> None:
         voucher=ended, state="closed", title="Mô hình", summary="Đã xong", opened_at=now(), closed_at=now()
     )
     world.ended = ended
+    world.between = cluster_move(
+        source_id=world.allocation.pk, cluster="south", amount_gpu_seconds=makers.HOUR, reason="x", actor="test"
+    )
 
 
 def voucher(world: World) -> list[str]:
@@ -69,6 +72,25 @@ ROWS = [
     Row("allocations:resume", 404, post=REASON, args=lambda world: [world.suspended.pk], **OPERATORS),
     Row("allocations:close", 404, post=REASON, args=allocation, **OPERATORS),
     Row("allocations:adopt", 404, post={}, args=lambda world: [world.history.pk], **OPERATORS),
+    # Those who may see it read it; those whose move it is may take it back.
+    Row(
+        "allocations:move_cancel",
+        404,
+        args=lambda world: [world.between.pk],
+        operator=200,
+        second_operator=200,
+        organisation_manager=200,
+        pi=200,
+    ),
+    Row(
+        "allocations:move_cancel",
+        404,
+        post=REASON,
+        args=lambda world: [world.between.pk],
+        **OPERATORS,
+        organisation_manager=302,
+        pi=302,
+    ),
     Row("allocations:home_card", 200),
     Row("allocations:project_card", 404, args=lambda world: [world.project.slug], **MEMBERS, **READERS),
     # A member of the organisation may open its page; the allocations there are those of the own projects.

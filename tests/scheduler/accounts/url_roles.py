@@ -16,7 +16,20 @@ def cluster_name(world: World) -> list[str]:
     return [world.roles_cluster.name]
 
 
+WORDS = {"title": "Cụm", "overshoot_s": 60, "removals_cap": 20}
+NEW = WORDS | {"name": "south", "account_prefix": "sl-"}
+OPERATORS = {"operator": 302, "second_operator": 302}
+
 ROWS = [
+    Row("accounts:cluster_new", 404, operator=200, second_operator=200),
+    Row("accounts:cluster_new", 404, post=NEW, **OPERATORS),
+    Row("accounts:cluster_new", 404, post={}, operator=422, second_operator=422),
+    Row("accounts:cluster_edit", 404, args=cluster_name, operator=200, second_operator=200),
+    Row("accounts:cluster_edit", 404, args=cluster_name, post=WORDS, **OPERATORS),
+    Row("accounts:cluster_retire", 404, args=cluster_name, operator=200, second_operator=200),
+    Row("accounts:cluster_retire", 404, args=cluster_name, post={"reason": "x"}, **OPERATORS),
+    Row("accounts:cluster_reinstate", 404, args=cluster_name, post={}, **OPERATORS),
+    Row("accounts:cluster_switch_off", 404, args=cluster_name, post={}, **OPERATORS),
     Row("accounts:clusters", 404, **READERS),
     Row("accounts:card", 404, **dict.fromkeys(READERS, 204)),
     Row("accounts:cluster", 404, args=cluster_name, **READERS),
