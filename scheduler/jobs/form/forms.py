@@ -177,7 +177,9 @@ class JobForm(forms.Form):
             time_limit_s=data.get("time_limit", 0),
             partition=data.get("partition", ""),
             after=self._waits_for(),
-            data_sets=[int(one) for one in self._sent("data_sets")[:MOST_DATA_SETS] if one.isdecimal() and len(one) < 19],
+            data_sets=[
+                int(one) for one in self._sent("data_sets")[:MOST_DATA_SETS] if one.isdecimal() and len(one) < 19
+            ],
         )
         if self.choice is None:
             self.add_error("allocation", _("This project has no allocation on which a job can run now."))
