@@ -2,7 +2,7 @@
 
 import pytest
 
-from quotas.allocations.errors import BalanceTooSmall, ProjectOfAnotherOrganisation, WrongState
+from quotas.allocations.errors import BalanceTooSmall, OtherVoucher, WrongState
 from quotas.allocations.models import Allocation, Withdrawal
 from quotas.allocations.selectors import withdrawals_requested
 from quotas.allocations.services import (
@@ -87,7 +87,7 @@ def test_a_move_reaches_its_target_only_when_confirmed(allocation: Allocation) -
 
 def test_a_move_stays_within_its_voucher(allocation: Allocation, programme: object) -> None:
     other = award(allocation.project, programme, gpu_seconds=HOUR)  # type: ignore[arg-type]
-    with pytest.raises(ProjectOfAnotherOrganisation):
+    with pytest.raises(OtherVoucher):
         request_(allocation, "move", HOUR, target=other)
 
 

@@ -45,8 +45,8 @@ def page(window: Client, cluster: Cluster) -> str:
     return " ".join(window.get(reverse("accounts:cluster", args=[cluster.name])).content.decode().split())
 
 
-def verb(window: Client, cluster: Cluster, name: str, **given: object) -> str:
-    answer = window.post(reverse(f"accounts:cluster_{name}", args=[cluster.name]), given, follow=True)
+def verb(window: Client, cluster: Cluster, verb_name: str, **given: object) -> str:
+    answer = window.post(reverse(f"accounts:cluster_{verb_name}", args=[cluster.name]), given, follow=True)
     return " ".join(answer.content.decode().split())
 
 

@@ -142,10 +142,10 @@ def window(client_of: Any, submitter: User) -> Client:
     return client
 
 
-def filled(allocation: Allocation, **changes: object) -> dict[str, object]:
+def filled(of: Allocation, **changes: object) -> dict[str, object]:
     return {
         "key": str(uuid4()),
-        "allocation": Group(allocation.project, "h100").key,
+        "allocation": Group(of.project, "h100").key,
         "name": "train",
         "gpus_per_node": 8,
         "nodes": 1,
@@ -193,7 +193,7 @@ def test_what_is_refused_there_is_not_moved(
     look(south, [0, 0])
     window.post(reverse("jobs:new"), filled(allocation))
     job = Job.objects.get()
-    slurm.on_submit.append(SubmissionRefused("Batch job submission failed: Invalid account"))
+    slurm.on_submit.append(SubmissionRefused("invalid_account", "Batch job submission failed: Invalid account"))
     submission.attempt(job_id=job.pk, number=1, adapter=slurm)
     job.refresh_from_db()
     assert (job.state, job.cluster, job.allocation) == ("refused", south, there)
