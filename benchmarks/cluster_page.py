@@ -59,6 +59,7 @@ class Written(Programs):
             "partition": (RECORDED / "partitions.txt").read_text(),
             "config": (RECORDED / "config.txt").read_text(),
             "sdiag": (RECORDED / "sdiag.txt").read_text(),
+            "reservation": "No reservations in the system\n",
         }
         self._rows = [_row(number) for number in range(jobs)]
 

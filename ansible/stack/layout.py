@@ -32,7 +32,10 @@ PORT_OFFSETS = {
     "slurmd gpu002": 12,
     "slurmd gpu003": 13,
     "slurmd gpu004": 14,
+    "slurmd mig001": 15,
+    "slurmd cpu001": 16,
 }
+SLURM_NODES = tuple(name.removeprefix("slurmd ") for name in PORT_OFFSETS if name.startswith("slurmd "))
 
 
 class Refusal(Exception):

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import supervisor
-from .layout import Stack, checkout_home
+from .layout import SLURM_NODES, Stack, checkout_home
 
 PROBE_TIMEOUT_S = 15
 WORKERS = ("worker-default", "worker-cluster-local")
@@ -84,7 +84,7 @@ def _probes(stack: Stack) -> dict[str, Callable[[], str]]:
         "slurmctld": lambda: _slurmctld(stack),
         "prometheus": lambda: _http(environment["PROMETHEUS_URL"] + "/-/ready"),
     }
-    probes |= {f"slurmd-{node}": _node_probe(stack, node) for node in ("gpu001", "gpu002", "gpu003", "gpu004")}
+    probes |= {f"slurmd-{node}": _node_probe(stack, node) for node in SLURM_NODES}
     if (stack.install / "app/manage.py").exists():
         probes |= {"web": lambda: _http(environment["SITE_URL"] + "/healthz"), "beat": lambda: ""}
         probes |= {name: _worker_probe(stack, name) for name in WORKERS}

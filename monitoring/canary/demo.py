@@ -19,7 +19,8 @@ from monitoring.canary.programme import ACTOR, PROGRAMME, programme_furnish, pro
 from portal.people.models import CentreRole, Membership, Organisation, User
 from portal.people.services import centre_role_grant, membership_add, organisation_create, user_create
 from quotas.programmes.models import Programme
-from scheduler.clusters.services import cluster_register
+from scheduler.clusters.models import Cluster, QosRule
+from scheduler.clusters.services import cluster_register, gpu_slice_add, qos_rule_set
 
 PASSWORD_BYTES = 12
 
@@ -69,6 +70,7 @@ def demo_ensure() -> Demo:
         programme, proposer, confirmer = Programme.objects.get(slug=PROGRAMME), _person("oanh"), _person("quan")
         programme_furnish(programme=programme, proposer=proposer, approver=confirmer)
         data_set_ensure(operator=proposer)
+        _places_furnish()
     return Demo(
         programme=programme,
         organisation=Organisation.objects.get(slug="nom-ai"),
@@ -77,6 +79,15 @@ def demo_ensure() -> Demo:
         proposer=proposer,
         confirmer=confirmer,
     )
+
+
+def _places_furnish() -> None:
+    """What is the centre's to say and no cluster's: the share of a slice, and what a person has without GPU-hours."""
+    gpu_slice_add(gpu_type="h100_1g.10gb", parent="h100", parts=1, whole=7)
+    cluster = Cluster.objects.get(name=settings.CLUSTERS[0])
+    if not QosRule.objects.filter(cluster=cluster).exists():
+        qos_rule_set(cluster=cluster, kind=QosRule.Kind.CPU, time_limit_s=12 * 3_600, jobs=4, queued=20, cpus=16)
+        qos_rule_set(cluster=cluster, kind=QosRule.Kind.SANDBOX, time_limit_s=4 * 3_600, jobs=2, queued=4, gpus=1)
 
 
 def _email(name: str) -> str:

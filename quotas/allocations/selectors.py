@@ -54,7 +54,7 @@ def allocations_on_cluster(cluster: str) -> QuerySet[Allocation]:
     return (
         Allocation.objects.filter(cluster=cluster)
         .filter(Q(imported=False) | Q(adopted_at__isnull=False))
-        .select_related("project__organisation", "voucher")
+        .select_related("project__organisation", "voucher__programme")
         .order_by("id")
     )
 

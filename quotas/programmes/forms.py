@@ -64,6 +64,13 @@ class ProgrammeForm(forms.Form):
     ends_on = forms.DateField(label=_("To"), widget=_day(), input_formats=DAY)
     summary_vi = _summary(_("Summary in Vietnamese"))
     summary_en = _summary(_("Summary in English"))
+    is_sandbox = forms.BooleanField(
+        label=_("A sandbox"),
+        required=False,
+        help_text=_(
+            "For trying things out: small, short jobs, few at once for each person, whatever the award. Never changes."
+        ),
+    )
 
     def __init__(self, *args: Any, programme: Programme | None = None, **options: Any) -> None:
         if programme is None:
@@ -75,6 +82,7 @@ class ProgrammeForm(forms.Form):
         super().__init__(*args, **options)
         if programme is not None:
             del self.fields["slug"]
+            del self.fields["is_sandbox"]
 
 
 class TermsForm(forms.Form):

@@ -31,6 +31,8 @@ class Programme(models.Model):
     slug = models.SlugField(max_length=40, unique=True)
     summary_vi = models.TextField(_("summary in Vietnamese"), max_length=2_000, blank=True)
     summary_en = models.TextField(_("summary in English"), max_length=2_000, blank=True)
+    # Its allocations are for trying things out: one person has little at once, whatever the budget. It never changes.
+    is_sandbox = models.BooleanField(_("sandbox"), default=False)
     imported = models.BooleanField(default=False)  # the one programme from which imported history is granted
     starts_on = models.DateField(_("from"))
     ends_on = models.DateField(_("to"))

@@ -20,11 +20,13 @@ from scheduler.accounts.plan import (
     QosState,
     State,
 )
-from scheduler.accounts.registry import suspended
+from scheduler.accounts.registry import uncharged
 from scheduler.clusters.adapters.protocol import PartitionInfo
 from scheduler.clusters.default_qos import default_of, is_open
-from scheduler.clusters.models import Cluster
-from scheduler.clusters.names import account_name
+from scheduler.clusters.models import Cluster, QosRule
+from scheduler.clusters.names import account_name, cpu_qos
+from scheduler.clusters.qos_rules import PersonLimits, person_limits
+from scheduler.clusters.slices import slices_read
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Books:
     allocations: Sequence[Allocation]
     limits_gpu_seconds: Mapping[int, int]
     settled_gpu_seconds: Mapping[int, int]
-    suspended_gpu_seconds: Mapping[str, int] = field(default_factory=dict)  # by QOS
+    uncharged_gpu_seconds: Mapping[str, int] = field(default_factory=dict)  # by QOS
 
 
 @dataclass
@@ -61,7 +63,7 @@ def books_read(cluster: Cluster) -> Books:
     sums = Refund.objects.filter(allocation__in=ids).order_by().values_list("allocation")
     refunds = dict(sums.annotate(Sum("amount_gpu_seconds")))
     settled = {pk: balances[pk].consumed + refunds.get(pk, 0) for pk in ids}
-    return Books(allocations, limits, settled, suspended.by_qos(cluster))
+    return Books(allocations, limits, settled, uncharged.by_qos(cluster))
 
 
 def desired_make(
@@ -77,10 +79,11 @@ def desired_make(
     fails for a moment takes nobody's access away."""
     today = centre_date(now())
     wanted = Wanted()
+    slices, rules = slices_read(), person_limits(cluster)
     by_type: dict[str, list[str]] = defaultdict(list)
     for partition in partitions:
         if partition.gpu_type:
-            by_type[partition.gpu_type].append(partition.name)
+            by_type[slices.parent(partition.gpu_type)].append(partition.name)
     by_place: dict[tuple[int, str], list[Allocation]] = defaultdict(list)
     for row in allocations:
         _accounts(cluster, row, wanted)
@@ -89,12 +92,17 @@ def desired_make(
             minutes=minutes[row.pk],
             is_open=is_open(row, today),
             takes_new=cluster.retired_at is None,
+            sandbox=rules[QosRule.Kind.SANDBOX] if row.voucher.programme.is_sandbox else None,
         )
         if not by_type[row.gpu_type]:
             wanted.notes.append(Note("no_partition", row.qos, row.gpu_type))
         for name in by_type[row.gpu_type]:
             by_place[row.project_id, name].append(row)
-    _associations(cluster, by_place, today, set(associations), unix_account_exists, wanted)
+    places = [_place(cluster, project_id, name, rows, today) for (project_id, name), rows in by_place.items()]
+    if QosRule.Kind.CPU in rules:
+        cpu = [partition.name for partition in partitions if partition.nodes and not partition.gpus_per_node]
+        places += _cpu_places(cluster, allocations, cpu, rules[QosRule.Kind.CPU], wanted)
+    _associations(places, set(associations), unix_account_exists, wanted)
     return wanted
 
 
@@ -104,32 +112,64 @@ def _accounts(cluster: Cluster, allocation: Allocation, wanted: Wanted) -> None:
     wanted.accounts[account_name(cluster, allocation.project.slug)] = AccountState(parent=organisation)
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the members of a project may run jobs, and under which QOS."""
+
+    project_id: int
+    account: str
+    partition: str
+    qos: tuple[str, ...]
+    default_qos: str
+
+
+def _place(cluster: Cluster, project_id: int, partition: str, rows: Sequence[Allocation], today: date) -> Place:
+    """The QOS list is exactly the project's of this GPU type, shut ones included: a shut QOS takes no jobs, and its
+    waiting jobs keep their right to it."""
+    default = default_of(rows, today).qos
+    account = account_name(cluster, rows[0].project.slug)
+    return Place(project_id, account, partition, tuple(sorted(row.qos for row in rows)), default)
+
+
+def _cpu_places(
+    cluster: Cluster, allocations: Sequence[Allocation], partitions: Sequence[str], limits: PersonLimits, wanted: Wanted
+) -> list[Place]:
+    """Preparing data: every project with an allocation here, under a QOS that knows no GPU.
+
+    Also after its allocation has ended: what was computed must still be read, packed and copied.
+    """
+    if not partitions:
+        return []
+    name = cpu_qos(cluster)
+    wanted.qos[name] = QosState.of_cpu(limits)
+    projects = {row.project_id: row.project for row in allocations}
+    return [
+        Place(project_id, account_name(cluster, project.slug), partition, (name,), name)
+        for project_id, project in projects.items()
+        for partition in partitions
+    ]
+
+
 def _associations(
-    cluster: Cluster,
-    by_place: Mapping[tuple[int, str], list[Allocation]],
-    today: date,
+    places: Iterable[Place],
     existing: set[AssociationKey],
     unix_account_exists: Callable[[str], bool],
     wanted: Wanted,
 ) -> None:
     known: dict[str, bool] = {}
-    members = _members({project for project, _ in by_place})
-    for (project_id, partition), rows in sorted(by_place.items()):
-        account = account_name(cluster, rows[0].project.slug)
-        # The QOS list is exactly the project's of this GPU type, shut ones included: a shut QOS takes no jobs, and its
-        # waiting jobs keep their right to it.
-        qos = tuple(sorted(row.qos for row in rows))
-        default = default_of(rows, today).qos
-        for user in members.get(project_id, ()):
-            key = (account, user, partition)
+    ordered = sorted(places, key=lambda place: (place.project_id, place.partition))
+    members = _members({place.project_id for place in ordered})
+    for place in ordered:
+        for user in members.get(place.project_id, ()):
+            key = (place.account, user, place.partition)
             if key not in existing:
                 if user not in known:
                     known[user] = unix_account_exists(user)
                     if not known[user]:
-                        wanted.notes.append(Note("waits_for_unix_account", user, account))
+                        wanted.notes.append(Note("waits_for_unix_account", user, place.account))
                 if not known[user]:
                     continue
-            wanted.associations[key] = AssociationState(qos=qos, default_qos=default)
+            wanted.associations[key] = AssociationState(qos=place.qos, default_qos=place.default_qos)
 
 
 def _members(project_ids: set[int]) -> dict[int, list[str]]:

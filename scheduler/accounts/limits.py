@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from scheduler.clusters.adapters.protocol import QosUsage, QueueJob
+from scheduler.clusters.adapters.limits import QosUsage
+from scheduler.clusters.adapters.protocol import QueueJob
 
 MINUTE_S = 60
 # Running usage reaches the counters once every PriorityCalcPeriod; measured: 60.0 s behind at most, and a second or two
@@ -52,23 +53,23 @@ def limit(
     usage: QosUsage | None,
     priority_calc_period_s: int,
     previous_gap_gpu_seconds: int = 0,
-    suspended_gpu_seconds: int = 0,
+    uncharged_gpu_seconds: int = 0,
 ) -> Limit:
     """The QOS's limit in whole minutes, rounded down, never below 0.
 
     `limit_gpu_seconds` is the ledger's (quotas' allocation_limits), `settled_gpu_seconds` everything ever charged to
-    the allocation, refunded or not, overrun included. Suspended time nobody is charged for, but slurmctld's counter has
-    it (measured), so the limit is raised by as much. While jobs run the gap is known only to
-    within what they may not have brought to the counter yet; the last figure stays while it lies in there, so that the
-    limit does not move with every look. Without a counter (a QOS that slurmctld does not know yet) everything used is
-    missing from it.
+    the allocation, refunded or not, overrun included. `uncharged_gpu_seconds` nobody is charged for, but slurmctld's
+    counter has it (suspended time, measured; what a slice is less than a GPU), so the limit is raised by as much. While
+    jobs run the gap is known only to within what they may not have brought to the counter yet; the last figure stays
+    while it lies in there, so that the limit does not move with every look. Without a counter (a QOS that slurmctld
+    does not know yet) everything used is missing from it.
     """
-    expected = settled_gpu_seconds + suspended_gpu_seconds + running.gpu_seconds
+    expected = settled_gpu_seconds + uncharged_gpu_seconds + running.gpu_seconds
     most = max(0, expected - (usage.usage_raw_gpu_seconds if usage else 0))
     least = most - running.gpus * (priority_calc_period_s + SLACK_S) if usage else most
     gap = previous_gap_gpu_seconds if least <= previous_gap_gpu_seconds <= most else most
     return Limit(
-        minutes=max(0, (limit_gpu_seconds + suspended_gpu_seconds - gap) // MINUTE_S),
+        minutes=max(0, (limit_gpu_seconds + uncharged_gpu_seconds - gap) // MINUTE_S),
         usage_raw_gpu_seconds=usage.usage_raw_gpu_seconds if usage else None,
         expected_usage_gpu_seconds=expected,
         counter_gap_gpu_seconds=gap,

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from scheduler.accounts.limits import Limit
+from scheduler.clusters.qos_rules import PersonLimits
 
 FLAGS = ("DenyOnLimit", "NoDecay")
 ROOT = "root"
@@ -41,11 +42,27 @@ class QosState:
     min_tres_per_job: Mapping[str, int]
     grp_jobs: int | None
     grp_submit_jobs: int | None
+    max_tres_per_job: Mapping[str, int] = field(default_factory=dict)
+    max_tres_per_user: Mapping[str, int] = field(default_factory=dict)
+    max_wall_minutes: int | None = None
+    max_jobs_per_user: int | None = None
+    max_submit_per_user: int | None = None
 
     @classmethod
-    def of_allocation(cls, *, gpu_type: str, minutes: int, is_open: bool, takes_new: bool = True) -> "QosState":
+    def of_allocation(
+        cls,
+        *,
+        gpu_type: str,
+        minutes: int,
+        is_open: bool,
+        takes_new: bool = True,
+        sandbox: PersonLimits | None = None,
+    ) -> "QosState":
         """A suspended or ended allocation's QOS takes no jobs; what runs goes on, what waits waits. On a retired
-        cluster (`takes_new`) what waits starts, and nothing is submitted any more."""
+        cluster (`takes_new`) what waits starts, and nothing is submitted any more.
+
+        `sandbox`: what one person may have at once of a sandbox allocation, beside its budget.
+        """
         shut = None if is_open else 0
         return cls(
             flags=FLAGS,
@@ -53,7 +70,30 @@ class QosState:
             min_tres_per_job={"gres/gpu": 1},
             grp_jobs=shut,
             grp_submit_jobs=shut if takes_new else 0,
+            **({} if sandbox is None else _of_person(sandbox, {"gres/gpu": sandbox.gpus})),
         )
+
+    @classmethod
+    def of_cpu(cls, limits: PersonLimits) -> "QosState":
+        """Preparing data: no GPU in any job of it, and of CPUs no more than one person's share."""
+        return cls(
+            flags=FLAGS,
+            grp_tres_mins={"gres/gpu": 0},
+            min_tres_per_job={},
+            grp_jobs=None,
+            grp_submit_jobs=None,
+            max_tres_per_job={"gres/gpu": 0},
+            **_of_person(limits, {"cpu": limits.cpus}),
+        )
+
+
+def _of_person(limits: PersonLimits, tres: Mapping[str, int]) -> dict[str, Any]:
+    return {
+        "max_tres_per_user": tres,
+        "max_wall_minutes": limits.time_limit_s // 60,
+        "max_jobs_per_user": limits.jobs,
+        "max_submit_per_user": limits.queued,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,9 +257,7 @@ def _without(desired: State, accounts: set[str], qos: set[str]) -> State:
 def _abandoned_qos_shut(desired: State, ours: State) -> State:
     """A QOS is never removed (its counter would begin at zero under the same name); one not wanted is shut."""
     shut = {
-        name: QosState(row.flags, row.grp_tres_mins, row.min_tres_per_job, grp_jobs=0, grp_submit_jobs=0)
-        for name, row in ours.qos.items()
-        if name not in desired.qos
+        name: replace(row, grp_jobs=0, grp_submit_jobs=0) for name, row in ours.qos.items() if name not in desired.qos
     }
     return State(desired.accounts, {**desired.qos, **shut}, desired.associations) if shut else desired
 

@@ -28,12 +28,20 @@ FIELDS: dict[str, str | Promise] = {
     "min_tres_per_job": gettext_lazy("At least per job"),
     "grp_jobs": gettext_lazy("Running jobs"),
     "grp_submit_jobs": gettext_lazy("Jobs in the queue"),
+    "max_tres_per_job": gettext_lazy("At most per job"),
+    "max_tres_per_user": gettext_lazy("At most per person"),
+    "max_wall_minutes": gettext_lazy("Longest job, minutes"),
+    "max_jobs_per_user": gettext_lazy("Running jobs of a person"),
+    "max_submit_per_user": gettext_lazy("Jobs of a person in the queue"),
     "qos": "QOS",
     "default_qos": gettext_lazy("Default QOS"),
     "max_jobs": gettext_lazy("Running jobs"),
     "max_submit_jobs": gettext_lazy("Jobs in the queue"),
 }
-_LIMITED = {"grp_jobs", "grp_submit_jobs", "max_jobs", "max_submit_jobs"}
+_LIMITED = {
+    *("grp_jobs", "grp_submit_jobs", "max_jobs", "max_submit_jobs"),
+    *("max_wall_minutes", "max_jobs_per_user", "max_submit_per_user"),
+}
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Clusters as the portal knows them, and the last snapshot that a worker took. The web reads only these rows."""
 
+import pgtrigger
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -43,11 +44,93 @@ class Partition(models.Model):
     gpus_per_node = models.PositiveIntegerField(default=0)
     max_time_s = models.PositiveIntegerField(default=0)
     default_time_s = models.PositiveIntegerField(default=0)
+    # What a job gets beside each GPU unless it asks otherwise (DefCpuPerGPU, DefMemPerGPU); 0: Slurm does not say.
+    cpus_per_gpu = models.PositiveIntegerField(default=0)
+    memory_mb_per_gpu = models.PositiveIntegerField(default=0)
+    cpus_per_node = models.PositiveIntegerField(default=0)
     is_up = models.BooleanField(default=True)
     read_at = models.DateTimeField()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["cluster", "name"], name="partition_once")]
+
+    @property
+    def is_cpu(self) -> bool:
+        """No GPUs at all. (One with several types has no type either, but has GPUs.)"""
+        return bool(self.nodes) and not self.gpus_per_node
+
+
+class GpuSlice(models.Model):
+    """A GPU type that is a part of another one (NVIDIA MIG): `parts` of the `whole` compute slices of a `parent`.
+
+    Its jobs use the parent's allocations; a GPU-second of it costs parts/whole of one of the parent's. What was charged
+    with a share is compared with that share for ever, so a row never changes.
+    """
+
+    gpu_type = models.CharField(max_length=32, unique=True)  # Slurm's GRES type, in lower case
+    parent = models.CharField(max_length=32)
+    parts = models.PositiveSmallIntegerField()
+    whole = models.PositiveSmallIntegerField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(parts__gt=0, whole__gt=models.F("parts")) & ~models.Q(parent=models.F("gpu_type")),
+                name="gpu_slice_is_a_part",
+            )
+        ]
+        triggers = [pgtrigger.Protect(name="gpu_slice_never_changes", operation=pgtrigger.Update)]
+
+
+@track()
+class QosRule(models.Model):
+    """What one person may have at once where GPU-hours do not bound it: the CPU partition, and sandbox allocations.
+
+    A cluster without the rule for `cpu` offers its CPU partition to nobody.
+    """
+
+    class Kind(models.TextChoices):
+        CPU = "cpu", _("Preparing data, without GPUs")
+        SANDBOX = "sandbox", _("Sandbox")
+
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="qos_rules")
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    time_limit_s = models.PositiveIntegerField(_("longest job, seconds"))
+    jobs = models.PositiveIntegerField(_("running jobs of a person"))
+    queued = models.PositiveIntegerField(_("running and waiting jobs of a person"))
+    cpus = models.PositiveIntegerField(_("CPUs of a person"), default=0)  # cpu only
+    gpus = models.PositiveIntegerField(_("GPUs of a person"), default=0)  # sandbox only
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["cluster", "kind"], name="qos_rule_once"),
+            models.CheckConstraint(
+                condition=models.Q(time_limit_s__gte=60, jobs__gt=0, queued__gte=models.F("jobs"))
+                & (models.Q(kind="cpu", cpus__gt=0, gpus=0) | models.Q(kind="sandbox", gpus__gt=0)),
+                name="qos_rule_bounds",
+            ),
+        ]
+
+
+class Reservation(models.Model):
+    """Nodes that an operator set aside in Slurm for some accounts or people, as last seen."""
+
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="reservations")
+    name = models.CharField(max_length=120)
+    partition = models.CharField(max_length=64, blank=True)  # "": any
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    nodes = models.PositiveIntegerField(default=0)
+    gpus = models.PositiveIntegerField(default=0)  # of the nodes set aside; 0 where Slurm does not say
+    accounts = models.JSONField(default=list)  # Slurm's names
+    users = models.JSONField(default=list)  # unix accounts
+    is_maintenance = models.BooleanField(default=False)  # for upkeep: nobody's jobs
+    read_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["cluster", "name"], name="reservation_once")]
+        ordering = ["starts_at", "name"]
 
 
 class Snapshot(models.Model):

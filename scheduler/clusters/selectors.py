@@ -11,12 +11,14 @@ from datetime import datetime
 from django.db.models import QuerySet
 from django.http import Http404
 
+from portal.clock import now
 from portal.people.models import Organisation, Project, User
-from portal.people.rules import Person
+from portal.people.rules import Person, reads_everything
 from portal.people.selectors import organisations_visible, projects_visible
 from quotas.estimator.peaks import GPUS
-from scheduler.clusters.models import Cluster, Snapshot
+from scheduler.clusters.models import Cluster, Reservation, Snapshot
 from scheduler.clusters.occupancy import HORIZONS_S, AccountShare, GpuCount, Occupancy, Start, node_class
+from scheduler.clusters.slices import Share, slices_read
 
 PFLOPS_A_FLOPS = 1e-15
 
@@ -35,6 +37,7 @@ class TypeRow:
     count: GpuCount
     fp8_pflops: float | None
     free_within: Sequence[int]  # by HORIZONS_S, what is free now included
+    share: Share | None = None  # of slices: of which GPU, and how much of it
 
 
 @dataclass(kw_only=True)
@@ -70,6 +73,15 @@ class StartRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReservationRow:
+    """`projects`: those of its accounts that the person may see. Who reads everything sees every reservation."""
+
+    reservation: Reservation
+    projects: Sequence[Project]
+    is_now: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Capacity:
     cluster: Cluster
     snapshot: Snapshot | None
@@ -77,10 +89,12 @@ class Capacity:
     node_classes: Sequence[tuple[str, int]]
     shares: Sequence[ShareRow]
     starts: Sequence[StartRow]
+    reservations: Sequence[ReservationRow] = ()
 
     @property
     def total(self) -> GpuCount:
-        counts = [row.count for row in self.types]
+        """Of whole GPUs: seven slices are not seven."""
+        counts = [row.count for row in self.types if row.share is None]
         return GpuCount(
             total=sum(count.total for count in counts),
             allocated=sum(count.allocated for count in counts),
@@ -96,22 +110,27 @@ STARTS_SHOWN = 10
 
 
 def capacity_get(person: Person, name: str) -> Capacity:
-    """In four queries. Raises Http404 for strangers and unknown clusters."""
+    """In six queries. Raises Http404 for strangers and unknown clusters."""
     cluster = clusters_shown(person).filter(name=name).first()
     if cluster is None:
         raise Http404
     snapshot = getattr(cluster, "snapshot", None)
     seen = Occupancy.of_json(snapshot.occupancy if snapshot else {})
     projects = _projects(cluster, seen)
+    slices = slices_read()
     visible = set(organisations_visible(person).values_list("pk", flat=True))
     own = projects_visible(person).filter(pk__in=[project.pk for project in projects.values()])
     return Capacity(
         cluster=cluster,
         snapshot=snapshot,
-        types=[_type_row(kind, count, seen.releases.get(kind, [])) for kind, count in sorted(seen.gpus.items())],
+        types=[
+            _type_row(kind, count, seen.releases.get(kind, []), slices.get(kind))
+            for kind, count in sorted(seen.gpus.items())
+        ],
         node_classes=sorted(seen.nodes.items(), key=lambda row: (-row[1], row[0])),
         shares=_shares(seen, projects, visible),
         starts=_starts(seen, projects, set(own.values_list("pk", flat=True))),
+        reservations=_reservations(person, cluster),
     )
 
 
@@ -123,15 +142,18 @@ def _projects(cluster: Cluster, seen: Occupancy) -> dict[str, Project]:
     return {f"{prefix}{project.slug}": project for project in rows}
 
 
-def _type_row(kind: str, count: GpuCount, releases: Sequence[int]) -> TypeRow:
-    gpu = GPUS.get(kind)
-    peak_flops = gpu.peaks_flops.get("fp8") if gpu else None
+def _type_row(kind: str, count: GpuCount, releases: Sequence[int], share: Share | None) -> TypeRow:
+    gpu = GPUS.get(share.parent if share else kind)
+    peak_flops: float | None = gpu.peaks_flops.get("fp8") if gpu else None
+    if share and peak_flops is not None:
+        peak_flops = peak_flops * share.parts / share.whole
     in_service = count.total - count.out
     return TypeRow(
         gpu_type=kind,
         count=count,
         fp8_pflops=None if peak_flops is None else count.total * peak_flops * PFLOPS_A_FLOPS,
         free_within=[min(in_service, count.free + given) for given in releases] or [count.free] * len(HORIZONS_S),
+        share=share,
     )
 
 
@@ -151,6 +173,23 @@ def _starts(seen: Occupancy, projects: dict[str, Project], visible: set[int]) ->
         project = projects.get(start.account)
         shown = project if project and project.pk in visible else None
         found.append(StartRow(start=start, at=datetime.fromisoformat(start.start_at), project=shown))
+    return found
+
+
+def _reservations(person: Person, cluster: Cluster) -> list[ReservationRow]:
+    moment = now()
+    rows = list(cluster.reservations.filter(ends_at__gt=moment))
+    if not rows:
+        return []
+    prefix = cluster.account_prefix
+    slugs = {name.removeprefix(prefix) for row in rows for name in row.accounts if name.startswith(prefix)}
+    known = {f"{prefix}{project.slug}": project for project in projects_visible(person).filter(slug__in=slugs)}
+    user = getattr(person, "unix_account", None)
+    found = []
+    for row in rows:
+        projects = [known[name] for name in row.accounts if name in known]
+        if projects or (user and user in row.users) or reads_everything(person):
+            found.append(ReservationRow(reservation=row, projects=projects, is_now=row.starts_at <= moment))
     return found
 
 

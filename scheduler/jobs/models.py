@@ -14,6 +14,7 @@ from portal.audit.tracking import track
 from portal.people.models import Project, User
 from quotas.allocations.models import Allocation
 from scheduler.clusters.models import Cluster
+from scheduler.clusters.names import cpu_qos
 from scheduler.datasets.models import DataSet
 
 
@@ -22,6 +23,7 @@ from scheduler.datasets.models import DataSet
     exclude=[
         *("script", "denied_since", "looked_at", "form_key", "created_at", "origin", "preset", "name"),
         *("array", "restarts_most", "checkpoint_lead_s", "keeps_unsatisfied", "filled", "chosen"),
+        *("cpus_per_node", "reservation"),
         *("cluster", "project", "person", "unix_account", "cancel_requested_by"),
     ]
 )
@@ -64,6 +66,8 @@ class Job(models.Model):
     nodes = models.PositiveIntegerField(_("nodes"), default=1)
     gpus_per_node = models.PositiveIntegerField(_("GPUs per node"), default=1)
     time_limit_s = models.PositiveIntegerField(_("time limit"))
+    cpus_per_node = models.PositiveIntegerField(default=0)  # of a job without GPUs; else what the partition gives
+    reservation = models.CharField(max_length=120, blank=True)  # Slurm's name
     state = models.CharField(max_length=12, choices=State.choices, default=State.QUEUED)
     reason = models.TextField(blank=True)  # Slurm's reason, or ours, as last read
     cancel_requested_at = models.DateTimeField(null=True)
@@ -144,6 +148,15 @@ class Job(models.Model):
     @property
     def gpus(self) -> int:
         return self.nodes * self.gpus_per_node
+
+    @property
+    def is_cpu(self) -> bool:
+        """Prepares data on the CPU partition: no hold, nothing charged, a QOS of its own."""
+        return self.origin == self.Origin.PORTAL and not self.gpus_per_node
+
+    @property
+    def qos(self) -> str:
+        return cpu_qos(self.cluster) if self.is_cpu else self.allocation.qos
 
     @property
     def is_array(self) -> bool:

@@ -91,6 +91,8 @@ class Block:
     gpu_type: str
     gpus_per_node: int
     time_limit: str  # Slurm's form: 1-02:00:00
+    cpus_per_node: int = 0  # where there are no GPUs
+    reservation: str = ""
 
 
 @dataclass(frozen=True)
@@ -218,8 +220,11 @@ def _block_lines(block: Block, head: Head) -> list[str]:
         f"--qos={block.qos}",
         f"--partition={block.partition}",
         f"--nodes={block.nodes}",
-        f"--gres=gpu:{block.gpu_type}:{block.gpus_per_node}",
+        f"--gres=gpu:{block.gpu_type}:{block.gpus_per_node}"
+        if block.gpu_type
+        else f"--cpus-per-task={block.cpus_per_node}",
         f"--time={block.time_limit}",
+        *([f"--reservation={block.reservation}"] if block.reservation else []),
     ]
     ours = [f"#SBATCH {option}" for option in options]
     return [BLOCK_BEGIN, *ours, *head.options, EXPORT_LINE, *head.lines, BLOCK_END]

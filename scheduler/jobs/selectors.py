@@ -1,13 +1,12 @@
 """Reading jobs. What takes a person returns only what that person may see; what it does not return is a 404."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Count, Prefetch, Q, QuerySet
 from django.shortcuts import get_object_or_404
-from django.utils.translation import gettext
 
 from portal.clock import centre_date
 from portal.people.models import Project, ProjectMembership, User
@@ -20,10 +19,10 @@ from quotas.allocations.selectors import (
     allocations_visible,
     usable_allocations,
 )
-from scheduler.clusters.models import Cluster, Partition
-from scheduler.jobs.durations import duration_text
+from scheduler.clusters.models import Cluster
 from scheduler.jobs.models import Job, Order, Run, UnixAccountSeen
-from scheduler.jobs.preflight import Facts, PartitionLimits
+from scheduler.jobs.places import partition_limits, special_get
+from scheduler.jobs.preflight import Facts
 
 
 def jobs_visible(person: Person) -> QuerySet[Job]:
@@ -133,41 +132,9 @@ def submission_choices(person: Person) -> list[ProjectChoice]:
     return [ProjectChoice(project, usable_allocations(person, project)) for project in projects]
 
 
-@dataclass(frozen=True)
-class PartitionChoice:
-    name: str
-    gpu_type: str
-    nodes: int
-    gpus_per_node: int
-    max_time_s: int  # 0: no limit
-
-    def __str__(self) -> str:
-        if not self.nodes:
-            return self.name
-        size = f"{self.name} · {self.nodes} × {self.gpus_per_node} {self.gpu_type.upper()}"
-        if not self.max_time_s:
-            return size
-        return gettext("%(size)s · at most %(time)s") % {"size": size, "time": duration_text(self.max_time_s)}
-
-
-def partitions_offered(choices: Iterable[ProjectChoice]) -> list[PartitionChoice]:
-    """Those that one of the allocations can be used on, each name once: on several clusters it is shown by its name."""
-    allocations = [row.allocation for choice in choices for row in choice.allocations]
-    usable = {(allocation.cluster, allocation.gpu_type) for allocation in allocations}
-    found: dict[str, PartitionChoice] = {}
-    rows = Partition.objects.filter(
-        cluster__is_active=True, cluster__retired_at=None, gpu_type__in={gpu_type for _cluster, gpu_type in usable}
-    )
-    for row in rows.select_related("cluster").order_by("name"):
-        if (row.cluster.name, row.gpu_type) in usable:
-            one = PartitionChoice(row.name, row.gpu_type, row.nodes, row.gpus_per_node, row.max_time_s)
-            found[row.name] = PartitionChoice(row.name, "", 0, 0, 0) if row.name in found else one
-    return list(found.values())
-
-
 def allocation_chosen(person: User, pk: int) -> Allocation | None:
     """An allocation that the person may see, in whatever state: what stands in the way of using it is said later."""
-    rows = Allocation.objects.select_related("project__organisation")
+    rows = Allocation.objects.select_related("project__organisation", "voucher__programme")
     # Nearly always one of the person's own projects; the other ways to see one cost far more to ask.
     own = rows.filter(pk=pk, project__in=ProjectMembership.objects.filter(user=person).values("project")).first()
     return own or allocations_visible(person).filter(pk=pk).first()
@@ -178,7 +145,9 @@ def cluster_of(allocation: Allocation) -> Cluster | None:
     return Cluster.objects.filter(name=allocation.cluster, is_active=True, retired_at=None).first()
 
 
-def facts_get(*, person: User, allocation: Allocation, cluster: Cluster, moment: datetime) -> Facts:
+def facts_get(
+    *, person: User, allocation: Allocation, cluster: Cluster, moment: datetime, reservation: str = ""
+) -> Facts:
     """What the preflight needs to know: balance, partitions as last read, the person's unix account."""
     name = person.unix_account or ""
     seen = UnixAccountSeen.objects.filter(cluster=cluster, name=name).values_list("exists", flat=True).first()
@@ -190,12 +159,12 @@ def facts_get(*, person: User, allocation: Allocation, cluster: Cluster, moment:
         free_gpu_seconds=allocation_balances([allocation.pk])[allocation.pk].free,
         overshoot_s=cluster.overshoot_s,
         cluster_title=cluster.title,
-        partitions=tuple(
-            PartitionLimits(row.name, row.is_up, row.nodes, row.gpus_per_node, row.max_time_s)
-            for row in Partition.objects.filter(cluster=cluster, gpu_type=allocation.gpu_type)
-        ),
+        partitions=partition_limits(cluster, allocation.gpu_type),
         unix_account=name,
         unix_account_exists=seen,
+        special=special_get(
+            person=person, allocation=allocation, cluster=cluster, moment=moment, reservation=reservation
+        ),
     )
 
 

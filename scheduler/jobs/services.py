@@ -25,15 +25,15 @@ from quotas.allocations.errors import AllocationNotOpen, BalanceTooSmall
 from quotas.allocations.models import Allocation
 from quotas.allocations.services import holds_take, holds_void
 from scheduler.clusters.models import Cluster
-from scheduler.clusters.names import account_name
+from scheduler.clusters.names import account_name, cpu_qos
 from scheduler.jobs.chaining import PLAIN, Chaining, array_verdict, chaining_problems, ties_set, ties_write
 from scheduler.jobs.data_sets import NONE, Chosen, data_sets_choose, data_sets_write
 from scheduler.jobs.durations import slurm_time
 from scheduler.jobs.errors import JobEnded, JobRefused
 from scheduler.jobs.models import Job, Run
-from scheduler.jobs.preflight import Problem, Shape, Verdict, preflight
+from scheduler.jobs.preflight import Problem, Shape, Verdict, placed, preflight
 from scheduler.jobs.presets import Preset, presets
-from scheduler.jobs.presets.render import Filled, head_render, restarts_of
+from scheduler.jobs.presets.render import Filled, Resources, head_render, restarts_of
 from scheduler.jobs.presets.stored import filled_stored
 from scheduler.jobs.script import NOTHING, Block, script_check, script_render
 from scheduler.jobs.selectors import cluster_of, facts_get
@@ -49,11 +49,17 @@ class Draft:
     """A job as it would be submitted: what the form's preview shows and what `job_submit` writes."""
 
     cluster: Cluster | None
-    gpu_type: str
-    verdict: Verdict | None
-    rendered: str  # "" while the script cannot be rendered; what is wrong in a preset's fields is left out of it
     problems: tuple[Problem, ...]
+    allocation: Allocation | None = None
+    shape: Shape | None = None  # as it is on its partition
+    verdict: Verdict | None = None
+    rendered: str = ""  # "" while the script cannot be rendered; what is wrong in a preset's fields is left out of it
     data_sets: Chosen = NONE
+
+    @property
+    def gpu_type(self) -> str:
+        """The type in which it is paid for."""
+        return self.allocation.gpu_type if self.allocation else ""
 
 
 def job_draft(
@@ -68,6 +74,8 @@ def job_draft(
     script: str,
     filled: Filled | None = None,
     partition: str = "",
+    cpus_per_node: int = 0,
+    reservation: str = "",
     chaining: Chaining = PLAIN,
     data_sets: Sequence[int] = (),
 ) -> Draft:
@@ -91,10 +99,11 @@ def job_draft(
         or allocation is None
         or any(p.field in ("project", "allocation") for p in problems)
     ):
-        return Draft(cluster=cluster, gpu_type="", verdict=None, rendered="", problems=tuple(problems))
-    shape = Shape(allocation.gpu_type, gpus_per_node, nodes, time_limit_s)
-    facts = facts_get(person=person, allocation=allocation, cluster=cluster, moment=now())
+        return Draft(cluster=cluster, problems=tuple(problems))
+    shape = Shape(allocation.gpu_type, gpus_per_node, nodes, time_limit_s, cpus_per_node)
+    facts = facts_get(person=person, allocation=allocation, cluster=cluster, moment=now(), reservation=reservation)
     verdict = preflight(shape, facts, partition)
+    shape, place = placed(shape, facts, partition)
     if chaining.array and not any(problem.code == "array" for problem in problems) and chaining.tasks:
         tasks = len(chaining.tasks.tasks)
         verdict = array_verdict(
@@ -102,17 +111,24 @@ def job_draft(
         )
     chosen = data_sets_choose(data_sets, person=person, project=project, cluster=cluster)
     head, unfit = NOTHING, list(chosen.problems)
-    if filled:
-        head, wrong = head_render(filled, shape=shape, project=project.slug, mounts=chosen.paths)
+    if filled and not shape.gpu_type:
+        problems.append(
+            Problem("preset", "partition", _("This preset is for GPUs: prepare data with your own script."))
+        )
+    elif filled:
+        resources = Resources(place.cpus_per_gpu, place.memory_mb_per_gpu) if place and place.cpus_per_gpu else None
+        head, wrong = head_render(filled, shape=shape, project=project.slug, resources=resources, mounts=chosen.paths)
         unfit += wrong
     head = replace(head, lines=(*chosen.lines, *head.lines))
     rendered = ""
     if not problems:
-        rendered = script_render(script, _block(name, allocation, cluster, shape, verdict.partition), head)
+        block = _block(name, allocation, cluster, shape, verdict.partition, reservation)
+        rendered = script_render(script, block, head)
     problems += [*unfit, *verdict.problems]
     return Draft(
         cluster=cluster,
-        gpu_type=shape.gpu_type,
+        allocation=allocation,
+        shape=shape,
         verdict=verdict,
         rendered=rendered,
         problems=tuple(problems),
@@ -133,6 +149,8 @@ def job_submit(
     preset: str = "",
     filled: Filled | None = None,
     partition: str = "",
+    cpus_per_node: int = 0,
+    reservation: str = "",
     chaining: Chaining = PLAIN,
     data_sets: Sequence[int] = (),
     form_key: UUID | None = None,
@@ -141,7 +159,8 @@ def job_submit(
     """Takes a job: row, hold and the order to submit it, in one transaction. The cluster's worker does the rest.
 
     `time_limit_s` is in seconds, whole minutes. `preset` is one with its defaults, `filled` one that was filled in; an
-    empty script takes the preset's. `partition`: "" lets the portal choose. `chosen`: how the portal chose the
+    empty script takes the preset's. `partition`: "" lets the portal choose; one of slices or without GPUs is chosen by
+    name, and `cpus_per_node` counts on the latter. `reservation` is one of Slurm's. `chosen`: how the portal chose the
     allocation (`choosing.Choice.facts`), where it did. The same person's `form_key` with the same content is the same
     job, however often it is sent. Raises JobRefused with all problems; nothing is written.
     """
@@ -163,6 +182,8 @@ def job_submit(
         nodes=nodes,
         gpus_per_node=gpus_per_node,
         time_limit_s=time_limit_s,
+        cpus_per_node=cpus_per_node,
+        reservation=reservation,
     )
     job.form_key = _content_key(form_key, job, chaining) if form_key else None
     try:
@@ -205,11 +226,15 @@ def _job_take(
         script=job.script,
         filled=filled,
         partition=partition,
+        cpus_per_node=job.cpus_per_node,
+        reservation=job.reservation,
         chaining=chaining,
         data_sets=data_sets,
     )
-    if draft.problems or draft.verdict is None or draft.cluster is None:
+    if draft.problems or draft.verdict is None or draft.cluster is None or draft.shape is None:
         raise JobRefused(draft.problems)
+    job.gpu_type, job.gpus_per_node = draft.shape.gpu_type, draft.shape.gpus_per_node
+    job.cpus_per_node = draft.shape.cpus_per_node
     job.cluster, job.partition, job.script = draft.cluster, draft.verdict.partition, draft.rendered
     ties_set(job, chaining)
     job.restarts_most = max(job.restarts_most, restarts_of(filled))
@@ -298,13 +323,15 @@ def _job_write(job: Job, person: User, chaining: Chaining, chosen: Chosen, *, ho
             cluster=job.cluster,
             array_task=task,
             gpus=job.gpus,
-            hold=hold,
+            hold=hold if each_gpu_seconds else None,
             held_gpu_seconds=each_gpu_seconds,
             created_at=moment,
         )
         for hold, task in holds.items()
     )
     submit_order(job)
+    if not each_gpu_seconds:
+        return  # no GPUs: nothing to pay for
     # Last, because it locks the allocation's balance: others wait for that only until the commit that follows.
     holds_take(
         allocation_id=job.allocation_id,
@@ -320,6 +347,8 @@ def _content_key(form_key: UUID, job: Job, chaining: Chaining) -> UUID:
     # Sent again the portal might choose another allocation: it is the same job all the same.
     where = job.chosen.get("asked", job.allocation_id)
     content = [where, job.name, job.nodes, job.gpus_per_node, job.time_limit_s, job.preset, job.script, job.filled]
+    if job.cpus_per_node or job.reservation:
+        content += [job.cpus_per_node, job.reservation]
     if chaining != PLAIN:
         content.append(repr(chaining))
     return uuid5(form_key, json.dumps(content, sort_keys=True))
@@ -329,7 +358,7 @@ def _too_late_problems(job: Job, person: User, error: BalanceTooSmall) -> list[P
     shape = Shape(job.gpu_type, job.gpus_per_node, job.nodes, job.time_limit_s)
     facts = facts_get(person=person, allocation=job.allocation, cluster=job.cluster, moment=now())
     # The balance may have grown again in between; it was too small when it counted.
-    return list(preflight(shape, facts).problems) or [Problem("balance", "allocation", str(error))]
+    return list(preflight(shape, facts, job.partition).problems) or [Problem("balance", "allocation", str(error))]
 
 
 def _name_problems(name: str) -> list[Problem]:
@@ -352,14 +381,18 @@ def _script_problems(script: str) -> list[Problem]:
     return [Problem(problem.code, "script", str(problem)) for problem in script_check(script)]
 
 
-def _block(name: str, allocation: Allocation, cluster: Cluster, shape: Shape, partition: str) -> Block:
+def _block(
+    name: str, allocation: Allocation, cluster: Cluster, shape: Shape, partition: str, reservation: str
+) -> Block:
     return Block(
         job_name=name,
         account=account_name(cluster, allocation.project.slug),
-        qos=allocation.qos,
+        qos=allocation.qos if shape.gpu_type else cpu_qos(cluster),
         partition=partition,
         nodes=shape.nodes,
         gpu_type=shape.gpu_type,
         gpus_per_node=shape.gpus_per_node,
         time_limit=slurm_time(shape.time_limit_s),
+        cpus_per_node=shape.cpus_per_node,
+        reservation=reservation,
     )

@@ -20,7 +20,16 @@ EXAMPLE_TIME_LIMIT_S = 3_600
 
 
 def sbatch_line(
-    *, account: str, partition: str, qos: str, gpu_type: str, gpus_per_node: int, nodes: int, time_limit_s: int
+    *,
+    account: str,
+    partition: str,
+    qos: str,
+    gpu_type: str,
+    gpus_per_node: int,
+    nodes: int,
+    time_limit_s: int,
+    cpus_per_node: int = 0,
+    reservation: str = "",
 ) -> str:
     """What sbatch needs so that the job runs in this account and within this allocation's limit."""
     words = [
@@ -29,8 +38,9 @@ def sbatch_line(
         f"--partition={partition}",
         f"--qos={qos}",
         f"--nodes={nodes}",
-        f"--gpus-per-node={gpu_type}:{gpus_per_node}",
+        f"--gpus-per-node={gpu_type}:{gpus_per_node}" if gpu_type else f"--cpus-per-task={cpus_per_node}",
         f"--time={slurm_time(time_limit_s)}",
+        *([f"--reservation={reservation}"] if reservation else []),
         SCRIPT,
     ]
     return shlex.join(words)
@@ -40,11 +50,13 @@ def line_of_job(job: Job) -> str:
     return sbatch_line(
         account=account_name(job.cluster, job.project.slug),
         partition=job.partition,
-        qos=job.allocation.qos,
+        qos=job.qos,
         gpu_type=job.gpu_type,
         gpus_per_node=job.gpus_per_node,
         nodes=job.nodes,
         time_limit_s=job.time_limit_s,
+        cpus_per_node=job.cpus_per_node,
+        reservation=job.reservation,
     )
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 
 from portal.clock import now
+from scheduler.clusters.slices import slices_read
 from scheduler.jobs.models import Job, Run
 
 ENDED_IN_SLURM = frozenset(
@@ -106,17 +107,14 @@ def _with_lengths(steps: list[Step], until: datetime | None) -> list[Step]:
 
 def charge_of(job: Job) -> ChargeShown:
     runs = list(job.runs.all())
+    slices = slices_read()
     return ChargeShown(
         held=sum(run.held_gpu_seconds for run in runs if run.hold and not run.hold_resolved),
         charged=sum(run.charged_gpu_seconds or 0 for run in runs),
         overrun=sum(run.overrun_gpu_seconds for run in runs),
-        running=sum(_used(run) for run in runs),
+        running=sum(slices.charged(job.gpu_type, run.gpus * _elapsed_s(run)) for run in runs),
         elapsed_s=max((_elapsed_s(run) for run in runs), default=0),
     )
-
-
-def _used(run: Run) -> int:
-    return run.gpus * _elapsed_s(run)
 
 
 def _elapsed_s(run: Run) -> int:

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from portal.people.selectors import project_get, projects_of, projects_visible
 from portal.web.requests import PersonRequest
+from scheduler.clusters.slices import slices_read
 from scheduler.jobs import selectors, services
 from scheduler.jobs.choosing import outlook_text
 from scheduler.jobs.data_sets import data_sets_used
@@ -50,6 +51,7 @@ def job(request: PersonRequest, pk: UUID) -> HttpResponse:
     found = selectors.job_get(request.user, pk)
     context = _live_context(request, found) | {"may_submit": projects_of(request.user).exists()}
     context["data_sets"] = data_sets_used(found)
+    context["share"] = slices_read().get(found.gpu_type)
     context["shell_line"] = line_of_job(found) if found.partition else ""
     context["chosen"] = [row | {"why": outlook_text(row)} for row in found.chosen.get("among", [])]
     context["may_read"] = selectors.may_cancel(request.user, found)  # as job_get_readable

@@ -11,13 +11,13 @@ class SettlementConfig(AppConfig):
         from portal.web import metrics as page  # noqa: PLC0415
         from portal.web.registry import navigation  # noqa: PLC0415
         from quotas.statements.registry import consumption  # noqa: PLC0415
-        from scheduler.accounts.registry import suspended  # noqa: PLC0415
+        from scheduler.accounts.registry import uncharged  # noqa: PLC0415
         from scheduler.settlement.metrics import collect  # noqa: PLC0415
         from scheduler.settlement.people import consumed_by_user  # noqa: PLC0415
-        from scheduler.settlement.selectors import suspended_by_qos  # noqa: PLC0415
+        from scheduler.settlement.selectors import uncharged_by_qos  # noqa: PLC0415
 
         consumption.by_person = consumed_by_user
-        suspended.by_qos = suspended_by_qos
+        uncharged.by_qos = uncharged_by_qos
         page.register(collect)
         navigation.register(
             "settlement:reconciliation",

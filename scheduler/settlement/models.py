@@ -31,7 +31,9 @@ class Record(models.Model):
     suspended_s = models.PositiveIntegerField(default=0, db_default=0)
     gpu_type = models.CharField(max_length=32, blank=True)
     gpus = models.PositiveIntegerField(default=0)
-    gpu_seconds = models.BigIntegerField(default=0)  # gpus × elapsed_s as last read
+    gpu_seconds = models.BigIntegerField(default=0)  # gpus × elapsed_s as last read, of slices their share
+    # What slurmctld's counter has of it and nobody is charged for: suspended time, and what a slice is less than a GPU.
+    uncharged_gpu_seconds = models.BigIntegerField(default=0, db_default=0)
     charged_gpu_seconds = models.BigIntegerField(default=0)  # what the ledger has for it, corrections included
     overrun_gpu_seconds = models.BigIntegerField(default=0)  # the part of it that the centre bears
     revision = models.PositiveIntegerField(default=0)  # counts corrections of a record that changed after its charge
@@ -46,7 +48,9 @@ class Record(models.Model):
         indexes = [
             models.Index(fields=["allocation", "ended_at"]),
             models.Index(fields=["cluster", "job_id_raw"], condition=models.Q(is_final=False), name="record_not_final"),
-            models.Index(fields=["allocation"], condition=models.Q(suspended_s__gt=0), name="record_suspended"),
+            models.Index(
+                fields=["allocation"], condition=models.Q(uncharged_gpu_seconds__gt=0), name="record_uncharged"
+            ),
         ]
 
 

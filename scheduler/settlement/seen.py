@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from portal.people.models import Project
@@ -10,6 +10,7 @@ from quotas.allocations.models import Allocation
 from scheduler.clusters.adapters.protocol import AccountingRecord, QueueJob
 from scheduler.clusters.models import Cluster
 from scheduler.clusters.names import account_name
+from scheduler.clusters.slices import Slices, slices_read
 from scheduler.settlement.charges import UNTYPED, gpus_named
 
 Key = tuple[int, datetime]  # JobIDRaw and submit time: with the cluster, a record's key
@@ -57,6 +58,7 @@ class Ours:
     allocation_of_qos: Mapping[str, Allocation]
     by_project: Mapping[int, list[Allocation]]
     partition_type: Mapping[str, str]
+    slices: Slices = field(default_factory=Slices)
 
     def has(self, account: str) -> bool:
         return account in self.project_of_account
@@ -70,10 +72,16 @@ class Ours:
         found = self.allocation_of_qos.get(qos)
         if found is None:
             fitting = [
-                row for row in self.by_project.get(self.project_of_account[account], []) if row.gpu_type == gpu_type
+                row
+                for row in self.by_project.get(self.project_of_account[account], [])
+                if row.gpu_type == self.slices.parent(gpu_type)
             ]
             found = max(fitting, key=lambda row: row.pk, default=None)
         return found
+
+    def gpu_seconds(self, seen: "Seen", elapsed_s: int) -> int:
+        """What a run costs: its GPUs × elapsed, of slices their share, rounded up once for the record."""
+        return self.slices.charged(seen.gpu_type, seen.gpus * max(elapsed_s, 0))
 
 
 def ours_read(cluster: Cluster) -> Ours:
@@ -90,6 +98,7 @@ def ours_read(cluster: Cluster) -> Ours:
         allocation_of_qos={allocation.qos: allocation for allocation in allocations},
         by_project=by_project,
         partition_type=dict(cluster.partitions.exclude(gpu_type="").values_list("name", "gpu_type")),
+        slices=slices_read(),
     )
 
 

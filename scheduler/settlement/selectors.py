@@ -85,10 +85,11 @@ def cluster_accounts(person: Person) -> list[ClusterAccounts]:
     return found
 
 
-def suspended_by_qos(cluster: Cluster) -> dict[str, int]:
-    """GPU-seconds for which finished jobs were suspended: slurmctld counts them against the QOS, nobody is charged."""
-    rows = Record.objects.filter(cluster=cluster, imported=False, suspended_s__gt=0, qos=F("allocation__qos"))
-    sums = rows.order_by().values_list("qos").annotate(gpu_seconds=Sum(F("suspended_s") * F("gpus")))
+def uncharged_by_qos(cluster: Cluster) -> dict[str, int]:
+    """GPU-seconds of finished jobs that slurmctld counts against the QOS and nobody is charged for: suspended time, and
+    the part of a GPU that a slice is not."""
+    rows = Record.objects.filter(cluster=cluster, imported=False, uncharged_gpu_seconds__gt=0, qos=F("allocation__qos"))
+    sums = rows.order_by().values_list("qos").annotate(gpu_seconds=Sum("uncharged_gpu_seconds"))
     return {qos: int(amount) for qos, amount in sums}
 
 

@@ -40,10 +40,12 @@ def programme_create(
     terms: Terms | None = None,
     summary_vi: str = "",
     summary_en: str = "",
+    is_sandbox: bool = False,
     imported: bool = False,
 ) -> Programme:
     """Makes a programme with its rules. `budgets` (GPU-seconds by GPU type) and `budget_vnd` are for set-up and tests:
-    on the pages they come from proposals. Raises ProgrammeExists, BudgetInvalid, Invalid.
+    on the pages they come from proposals. `is_sandbox`: its allocations are for trying things out, with limits of their
+    own on the cluster. Raises ProgrammeExists, BudgetInvalid, Invalid.
     """
     terms = terms or Terms()
     _check(name=name, summary_vi=summary_vi, summary_en=summary_en, starts_on=starts_on, ends_on=ends_on)
@@ -60,6 +62,7 @@ def programme_create(
                     ends_on=ends_on,
                     summary_vi=summary_vi.strip(),
                     summary_en=summary_en.strip(),
+                    is_sandbox=is_sandbox,
                     imported=imported,
                     created_at=now(),
                     **terms.limits,

@@ -1,8 +1,8 @@
 import logging
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import cast
 
 from portal.clock import now
 from quotas.allocations.errors import WrongState
@@ -13,7 +13,8 @@ from scheduler.accounts.services.planning import plan_make
 from scheduler.accounts.services.tree import TreeLook, cuts_tree, tree_look
 from scheduler.clusters import faults
 from scheduler.clusters.adapters import ClusterAdapter, adapter_for
-from scheduler.clusters.adapters.protocol import AssociationBusy, ClusterError, ClusterUnreachable, QosUsage
+from scheduler.clusters.adapters.limits import QosFields, QosUsage
+from scheduler.clusters.adapters.protocol import AssociationBusy, ClusterError, ClusterUnreachable
 from scheduler.clusters.models import Cluster
 
 logger = logging.getLogger(__name__)
@@ -181,18 +182,17 @@ def _qos_apply(plan: Plan, action: Action, slurm: ClusterAdapter) -> None:
     slurm.qos_modify(name=name, **_qos_values(wanted, before, set(before)))
 
 
-_QOS_FIELDS = ("flags", "grp_tres_mins", "min_tres_per_job", "grp_jobs", "grp_submit_jobs")
+_QOS_FIELDS = tuple(part.name for part in fields(QosState))
 
 
-def _qos_values(wanted: QosState, before: Mapping[str, object], changed: set[str]) -> dict[str, Any]:
-    values = {
-        "flags": wanted.flags,
-        "grp_tres_mins": _with_cleared(wanted.grp_tres_mins, before.get("grp_tres_mins")),
-        "min_tres_per_job": _with_cleared(wanted.min_tres_per_job, before.get("min_tres_per_job")),
-        "grp_jobs": UNLIMITED if wanted.grp_jobs is None else wanted.grp_jobs,
-        "grp_submit_jobs": UNLIMITED if wanted.grp_submit_jobs is None else wanted.grp_submit_jobs,
-    }
-    return {name: value for name, value in values.items() if name in changed}
+def _qos_values(wanted: QosState, before: Mapping[str, object], changed: set[str]) -> QosFields:
+    return cast(QosFields, {name: _qos_value(getattr(wanted, name), before.get(name)) for name in changed})
+
+
+def _qos_value(wanted: object, before: object) -> object:
+    if isinstance(wanted, Mapping):
+        return _with_cleared(wanted, before)
+    return UNLIMITED if wanted is None else wanted
 
 
 def _with_cleared(wanted: Mapping[str, int], before: object) -> dict[str, int]:

@@ -11,7 +11,8 @@ from scheduler.accounts.models import LimitReading
 from scheduler.accounts.plan import AccountState, AssociationState, Leaving, Plan, QosState, State, plan
 from scheduler.accounts.selectors import owned_names
 from scheduler.clusters.adapters import ClusterAdapter, adapter_for
-from scheduler.clusters.adapters.protocol import AccountInfo, AssociationInfo, QosInfo, QosUsage, QueueJob
+from scheduler.clusters.adapters.limits import QosInfo, QosUsage
+from scheduler.clusters.adapters.protocol import AccountInfo, AssociationInfo, QueueJob
 from scheduler.clusters.models import Cluster
 
 
@@ -55,7 +56,7 @@ def _limits(cluster: Cluster, books: Books, slurm: ClusterAdapter) -> dict[str, 
             usage=usage.get(row.qos),
             priority_calc_period_s=status.priority_calc_period_s,
             previous_gap_gpu_seconds=gaps.get(row.qos, 0),
-            suspended_gpu_seconds=books.suspended_gpu_seconds.get(row.qos, 0),
+            uncharged_gpu_seconds=books.uncharged_gpu_seconds.get(row.qos, 0),
         )
         for row in books.allocations
     }
@@ -80,6 +81,11 @@ def state_of(accounts: Iterable[AccountInfo], qos: Iterable[QosInfo], associatio
                 min_tres_per_job=row.min_tres_per_job,
                 grp_jobs=row.grp_jobs,
                 grp_submit_jobs=row.grp_submit_jobs,
+                max_tres_per_job=row.max_tres_per_job,
+                max_tres_per_user=row.max_tres_per_user,
+                max_wall_minutes=row.max_wall_minutes,
+                max_jobs_per_user=row.max_jobs_per_user,
+                max_submit_per_user=row.max_submit_per_user,
             )
             for row in qos
         },

@@ -7,16 +7,16 @@ writes here reads back.
 import pwd
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Unpack
 
-from scheduler.clusters.adapters import parse, parse_changes
+from scheduler.clusters.adapters import parse, parse_changes, parse_limits
+from scheduler.clusters.adapters.limits import QosFields, QosInfo, QosUsage
 from scheduler.clusters.adapters.programs import Answer, Programs, failure
 from scheduler.clusters.adapters.protocol import (
     AccountInfo,
     AccountingChange,
     AssociationBusy,
     AssociationInfo,
-    QosInfo,
-    QosUsage,
     TreeNode,
 )
 
@@ -64,14 +64,18 @@ class AccountCommands:
         return theirs
 
     def qos(self) -> list[QosInfo]:
-        return parse.qos(self.programs.read("sacctmgr", "-nP", "show", "qos", f"format={','.join(parse.QOS_FIELDS)}"))
+        return parse_limits.qos(
+            self.programs.read("sacctmgr", "-nP", "show", "qos", f"format={','.join(parse_limits.QOS_FIELDS)}")
+        )
 
     def qos_usage(self, names: Iterable[str]) -> dict[str, QosUsage]:
         wanted = sorted(set(names))
         found: dict[str, QosUsage] = {}
         for begin in range(0, len(wanted), _NAMES_A_CALL):
             some = ",".join(wanted[begin : begin + _NAMES_A_CALL])
-            found |= parse.qos_usage(self.programs.read("scontrol", "show", "assoc_mgr", "flags=qos", f"qos={some}"))
+            found |= parse_limits.qos_usage(
+                self.programs.read("scontrol", "show", "assoc_mgr", "flags=qos", f"qos={some}")
+            )
         return {name: usage for name, usage in found.items() if name in set(wanted)}
 
     def unix_account_exists(self, name: str) -> bool:
@@ -140,46 +144,15 @@ class AccountCommands:
         # An empty partition= names the association without one, not all of them (tried).
         return [f"name={user}", f"account={account}", f"partition={partition}", f"cluster={self.cluster}"]
 
-    def qos_create(
-        self,
-        *,
-        name: str,
-        description: str,
-        grp_tres_mins: dict[str, int] | None = None,
-        min_tres_per_job: dict[str, int] | None = None,
-        flags: Sequence[str] | None = None,
-        grp_jobs: int | None = None,
-        grp_submit_jobs: int | None = None,
-    ) -> None:
+    def qos_create(self, *, name: str, description: str, **fields: Unpack[QosFields]) -> None:
         # In one command: a QOS without limits must not be usable between two.
-        fields = _qos_fields(
-            grp_tres_mins={"gres/gpu": 0} if grp_tres_mins is None else grp_tres_mins,
-            min_tres_per_job=min_tres_per_job,
-            flags=flags or ("NoDecay", "DenyOnLimit"),
-            grp_jobs=0 if grp_jobs is None else grp_jobs,
-            grp_submit_jobs=0 if grp_submit_jobs is None else grp_submit_jobs,
-        )
-        self._qos_change(["add", "qos", f"name={name}", f"description={description}", *fields])
+        shut: QosFields = {"grp_tres_mins": {"gres/gpu": 0}, "grp_jobs": 0, "grp_submit_jobs": 0}
+        words = _qos_words({"flags": ("NoDecay", "DenyOnLimit"), **shut, **fields})
+        self._qos_change(["add", "qos", f"name={name}", f"description={description}", *words])
 
-    def qos_modify(
-        self,
-        *,
-        name: str,
-        grp_tres_mins: dict[str, int] | None = None,
-        min_tres_per_job: dict[str, int] | None = None,
-        flags: Sequence[str] | None = None,
-        grp_jobs: int | None = None,
-        grp_submit_jobs: int | None = None,
-    ) -> None:
-        fields = _qos_fields(
-            grp_tres_mins=grp_tres_mins,
-            min_tres_per_job=min_tres_per_job,
-            flags=flags,
-            grp_jobs=grp_jobs,
-            grp_submit_jobs=grp_submit_jobs,
-        )
-        if fields:
-            self._qos_change(["modify", "qos", "where", f"name={name}", "set", *fields])
+    def qos_modify(self, *, name: str, **fields: Unpack[QosFields]) -> None:
+        if words := _qos_words(fields):
+            self._qos_change(["modify", "qos", "where", f"name={name}", "set", *words])
 
     def _tree_change(self, arguments: Sequence[str]) -> None:
         _raise_unless_made(arguments, self.programs.change_tree(*arguments))
@@ -198,26 +171,29 @@ def _raise_unless_made(arguments: Sequence[str], answer: Answer) -> None:
     raise type(error)(f"{error} ({' '.join(arguments[:4])})")
 
 
-def _qos_fields(
-    *,
-    grp_tres_mins: Mapping[str, int] | None,
-    min_tres_per_job: Mapping[str, int] | None,
-    flags: Sequence[str] | None,
-    grp_jobs: int | None,
-    grp_submit_jobs: int | None,
-) -> list[str]:
-    fields = []
-    if flags is not None:
-        fields.append(f"flags={','.join(flags)}")
-    if grp_tres_mins is not None:
-        fields.append(f"GrpTRESMins={_tres(grp_tres_mins)}")
-    if min_tres_per_job is not None:
-        fields.append(f"MinTRESPerJob={_tres(min_tres_per_job)}")
-    if grp_jobs is not None:
-        fields.append(f"GrpJobs={grp_jobs}")
-    if grp_submit_jobs is not None:
-        fields.append(f"GrpSubmitJobs={grp_submit_jobs}")
-    return fields
+_QOS_WORDS = {
+    "flags": "flags",
+    "grp_tres_mins": "GrpTRESMins",
+    "min_tres_per_job": "MinTRESPerJob",
+    "grp_jobs": "GrpJobs",
+    "grp_submit_jobs": "GrpSubmitJobs",
+    "max_tres_per_job": "MaxTRESPerJob",
+    "max_tres_per_user": "MaxTRESPerUser",
+    "max_wall_minutes": "MaxWallDurationPerJob",
+    "max_jobs_per_user": "MaxJobsPerUser",
+    "max_submit_per_user": "MaxSubmitJobsPerUser",
+}
+
+
+def _qos_words(fields: QosFields) -> list[str]:
+    return [f"{_QOS_WORDS[name]}={text}" for name, value in fields.items() if (text := _qos_text(value))]
+
+
+def _qos_text(value: object) -> str:
+    """ "" for an empty list of limits: sacctmgr adds to one, and what shall go is named with -1."""
+    if isinstance(value, Mapping):
+        return _tres(value)
+    return ",".join(value) if isinstance(value, Sequence) and not isinstance(value, str) else str(value)
 
 
 def _tres(values: Mapping[str, int]) -> str:

@@ -171,6 +171,8 @@ def _body(request: SubmitRequest) -> dict[str, object]:
         "array": request.array,
         "dependency": request.dependency,
         "checkpoint_lead_s": request.checkpoint_lead_s,
+        "cpus_per_node": request.cpus_per_node,
+        "reservation": request.reservation,
     }
 
 

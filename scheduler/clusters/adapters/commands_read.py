@@ -5,7 +5,8 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 from portal.clock import now
-from scheduler.clusters.adapters import parse, parse_usage
+from scheduler.clusters.adapters import parse, parse_limits, parse_usage
+from scheduler.clusters.adapters.limits import ReservationInfo
 from scheduler.clusters.adapters.output import RunUsage
 from scheduler.clusters.adapters.programs import Programs, failure, separator
 from scheduler.clusters.adapters.protocol import (
@@ -34,6 +35,10 @@ class ReadCommands:
 
     def partitions(self) -> list[PartitionInfo]:
         return parse.partitions(self.programs.read("scontrol", "-a", "-o", "show", "partition"), self.nodes())
+
+    def reservations(self) -> list[ReservationInfo]:
+        shown = self.programs.read("scontrol", "-o", "show", "reservation")
+        return parse_limits.reservations(shown, self.nodes()) if "ReservationName=" in shown else []
 
     def queue(self, *, job_ids: Sequence[int] = ()) -> list[QueueJob]:
         if not job_ids:

@@ -5,7 +5,7 @@ separator that nobody can guess, one per call, and a record ends after its last 
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from scheduler.clusters.adapters.array_tasks import array_task_count
@@ -17,8 +17,6 @@ from scheduler.clusters.adapters.protocol import (
     ControllerStatus,
     NodeInfo,
     PartitionInfo,
-    QosInfo,
-    QosUsage,
     QueueJob,
     TreeNode,
 )
@@ -45,7 +43,6 @@ ASSOCIATION_FIELDS = (
     "account", "user", "partition", "parentname", "qos", "defaultqos", "maxjobs", "maxsubmitjobs",
 )  # fmt: skip
 TREE_FIELDS = ("account", "user", "partition", "parentname", "lft", "rgt")
-QOS_FIELDS = ("name", "flags", "grptresmins", "mintresperjob", "grpjobs", "grpsubmitjobs")
 
 
 # ---- single values
@@ -101,10 +98,10 @@ def gpus(text: str) -> dict[str, int]:
     untyped = 0
     for name, value in tres(text).items():
         if name == "gres/gpu":
-            untyped = _count(value)
+            untyped = count(value)
         elif name.startswith("gres/gpu:"):
             kind = name.removeprefix("gres/gpu:").lower()
-            typed[kind] = typed.get(kind, 0) + _count(value)
+            typed[kind] = typed.get(kind, 0) + count(value)
     found = {kind: count for kind, count in typed.items() if count}
     rest = untyped - sum(typed.values())
     return {**found, UNTYPED_GPU: rest} if rest > 0 else found
@@ -117,11 +114,11 @@ def gres(text: str) -> dict[str, int]:
         parts = item.split(":")
         if parts[0] == "gpu" and len(parts) > 1:
             kind = parts[1].lower() if len(parts) > 2 else UNTYPED_GPU
-            found[kind] = found.get(kind, 0) + _count(parts[-1])
+            found[kind] = found.get(kind, 0) + count(parts[-1])
     return found
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
     found = re.fullmatch(r"(\d+)([KMG]?)", text)
     if not found:
         raise ClusterError(f"Slurm gives no count where there must be one: {text!r}")
@@ -240,6 +237,7 @@ def nodes(text: str) -> list[NodeInfo]:
             partitions=tuple(filter(None, row.get("Partitions", "").split(","))),
             gpus=gres(given(row.get("Gres", ""))),
             gpus_allocated=gpus(row.get("AllocTRES", "")),
+            cpus=int(row.get("CPUEfctv") or row.get("CPUTot") or 0),
         )
         for row in rows
     ]
@@ -252,6 +250,7 @@ def partitions(text: str, all_nodes: Sequence[NodeInfo]) -> list[PartitionInfo]:
             is_up=row.get("State") == "UP",
             max_time_s=duration_s(row.get("MaxTime", "")) or 0,
             default_time_s=duration_s(row.get("DefaultTime", "")) or 0,
+            beside_gpu=_beside_gpu(row.get("JobDefaults", "")),
             all_nodes=all_nodes,
         )
         for row in (keyed(line) for line in text.splitlines() if line.startswith("PartitionName="))
@@ -259,7 +258,13 @@ def partitions(text: str, all_nodes: Sequence[NodeInfo]) -> list[PartitionInfo]:
 
 
 def partition_info(
-    *, name: str, is_up: bool, max_time_s: int, default_time_s: int, all_nodes: Sequence[NodeInfo]
+    *,
+    name: str,
+    is_up: bool,
+    max_time_s: int,
+    default_time_s: int,
+    all_nodes: Sequence[NodeInfo],
+    beside_gpu: Mapping[str, int] | None = None,
 ) -> PartitionInfo:
     """A partition's GPU type is that of its nodes. One with several types has none: no allocation is bound to it."""
     members = [node for node in all_nodes if name in node.partitions]
@@ -273,7 +278,18 @@ def partition_info(
         gpus_per_node=max((sum(node.gpus.values()) for node in members), default=0),
         max_time_s=max_time_s,
         default_time_s=default_time_s,
+        cpus_per_node=min((node.cpus for node in members), default=0),
+        **(beside_gpu or {}),
     )
+
+
+def _beside_gpu(defaults: str) -> dict[str, int]:
+    """JobDefaults=DefCpuPerGPU=8,DefMemPerGPU=120000"""
+    said = {name.lower(): value for name, value in tres(defaults).items()}
+    return {
+        "cpus_per_gpu": int(said.get("defcpupergpu", "0")),
+        "memory_mb_per_gpu": int(said.get("defmempergpu", "0")),
+    }
 
 
 def controller_status(config: str, sdiag: str, answered_at: datetime) -> ControllerStatus:
@@ -342,20 +358,6 @@ def tree(text: str) -> list[TreeNode]:
     ]
 
 
-def qos(text: str) -> list[QosInfo]:
-    return [
-        QosInfo(
-            name=name,
-            flags=frozenset(filter(None, flags.split(","))),
-            grp_tres_mins={key: int(value) for key, value in tres(grp_tres_mins).items()},
-            min_tres_per_job={key: int(value) for key, value in tres(min_tres_per_job).items()},
-            grp_jobs=number(grp_jobs),
-            grp_submit_jobs=number(grp_submit_jobs),
-        )
-        for name, flags, grp_tres_mins, min_tres_per_job, grp_jobs, grp_submit_jobs in rows(text, len(QOS_FIELDS))
-    ]
-
-
 def purge_horizon(config: str, moment: datetime) -> datetime | None:
     """From `sacctmgr show config`: "PurgeJobAfter = 12 months*" (the star: archived first), "NONE" for no purge.
 
@@ -373,23 +375,3 @@ def purge_horizon(config: str, moment: datetime) -> datetime | None:
     if unit not in {"day", "hour"}:
         raise ClusterError(f"slurmdbd purges after a time that we do not know: {found[0]!r}")
     return moment - amount * timedelta(**{f"{unit}s": 1}) + (_ZONES if unit == "day" else timedelta())
-
-
-def qos_usage(text: str) -> dict[str, QosUsage]:
-    """slurmctld's counters from `scontrol show assoc_mgr flags=qos`: UsageRaw is billing seconds, GPU-seconds here."""
-    found = {}
-    for block in re.split(r"^QOS=", text, flags=re.MULTILINE)[1:]:
-        name = block.split("(", 1)[0]
-        raw = re.search(r"^ *UsageRaw=([\d.]+)", block, re.MULTILINE)
-        minutes = re.search(r"^ *GrpTRESMins=(?:.*,)?gres/gpu=(N|\d+)\((\d+)\)", block, re.MULTILINE)
-        running = re.search(r"^ *GrpTRESRunMins=(?:.*,)?gres/gpu=(?:N|\d+)\((\d+)\)", block, re.MULTILINE)
-        if not raw:
-            raise ClusterError(f"slurmctld shows no usage for QOS {name}")
-        found[name] = QosUsage(
-            name=name,
-            usage_raw_gpu_seconds=int(float(raw[1])),
-            limit_minutes=None if not minutes or minutes[1] == "N" else int(minutes[1]),
-            used_minutes=int(minutes[2]) if minutes else 0,
-            running_minutes=int(running[1]) if running else 0,
-        )
-    return found

@@ -7,9 +7,10 @@ here imports Django.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Unpack
 from uuid import UUID
 
+from scheduler.clusters.adapters.limits import QosFields, QosInfo, QosUsage, ReservationInfo
 from scheduler.clusters.adapters.output import LogTail, OutputListing, RunUsage
 
 Verb = Literal["hold", "release", "requeue"]
@@ -89,6 +90,7 @@ class NodeInfo:
     partitions: tuple[str, ...]
     gpus: dict[str, int]
     gpus_allocated: dict[str, int]
+    cpus: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,10 @@ class PartitionInfo:
     gpus_per_node: int
     max_time_s: int  # 0: no limit
     default_time_s: int
+    # What a job gets beside each GPU unless it asks otherwise; 0: Slurm does not say.
+    cpus_per_gpu: int = 0
+    memory_mb_per_gpu: int = 0
+    cpus_per_node: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,28 +213,6 @@ class AccountingChange:
 
 
 @dataclass(frozen=True, slots=True)
-class QosInfo:
-    name: str
-    flags: frozenset[str]
-    grp_tres_mins: dict[str, int]  # "gres/gpu": minutes, "gres/gpu:h100": minutes
-    min_tres_per_job: dict[str, int]
-    grp_jobs: int | None
-    grp_submit_jobs: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class QosUsage:
-    """slurmctld's own counter (scontrol show assoc_mgr)."""
-
-    name: str
-    usage_raw_gpu_seconds: int
-    limit_minutes: int | None
-    used_minutes: int
-    # What the time limits of running jobs still reserve; with what is used, it must stay within the limit.
-    running_minutes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class SubmitRequest:
     key: UUID  # becomes the job's comment
     unix_account: str
@@ -243,6 +227,8 @@ class SubmitRequest:
     time_limit_s: int
     array: str = ""  # "0-99%8"
     dependency: str = ""  # "afterok:17,afterany:18"; one that can never be satisfied stays in the queue
+    cpus_per_node: int = 0  # 0: what Slurm gives beside the GPUs
+    reservation: str = ""
     checkpoint_lead_s: int = 0  # the script is told (USR1) so long before its limit, and may requeue its job
 
 
@@ -253,6 +239,7 @@ class ClusterAdapter(Protocol):
     def controller_status(self) -> ControllerStatus: ...
     def nodes(self) -> list[NodeInfo]: ...
     def partitions(self) -> list[PartitionInfo]: ...
+    def reservations(self) -> list[ReservationInfo]: ...
     def queue(self, *, job_ids: Sequence[int] = ()) -> list[QueueJob]:
         """Every job that is pending, running, suspended or completing; or those of these ids (unknown ones left out).
 
@@ -305,29 +292,10 @@ class ClusterAdapter(Protocol):
     def association_remove(self, *, account: str, user: str, partition: str) -> None:
         """Raises AssociationBusy while jobs of it run. A person's default account passes to another."""
 
-    def qos_create(
-        self,
-        *,
-        name: str,
-        description: str,
-        grp_tres_mins: dict[str, int] | None = None,
-        min_tres_per_job: dict[str, int] | None = None,
-        flags: Sequence[str] | None = None,
-        grp_jobs: int | None = None,  # as in qos_modify
-        grp_submit_jobs: int | None = None,
-    ) -> None:
+    def qos_create(self, *, name: str, description: str, **fields: Unpack[QosFields]) -> None:
         """With its limits from the first moment; what is not named is shut: no GPU-minutes, no jobs."""
 
-    def qos_modify(
-        self,
-        *,
-        name: str,
-        grp_tres_mins: dict[str, int] | None = None,
-        min_tres_per_job: dict[str, int] | None = None,
-        flags: Sequence[str] | None = None,
-        grp_jobs: int | None = None,  # -1 clears
-        grp_submit_jobs: int | None = None,
-    ) -> None: ...
+    def qos_modify(self, *, name: str, **fields: Unpack[QosFields]) -> None: ...
 
     # jobs
     def submit(self, request: SubmitRequest) -> int:

@@ -21,7 +21,8 @@ from scheduler.jobs.presets.stored import stored_read
 from scheduler.jobs.script import block_opened, strip_block
 
 SKELETON = "#!/bin/bash\n# Your commands. srun starts a task on every node.\nsrun hostname\n"
-FIXABLE = ("gpus_per_node", "nodes", "time_limit", "allocation", "partition", "mode")  # what a one-click fix may set
+# What a one-click fix may set.
+FIXABLE = ("gpus_per_node", "nodes", "time_limit", "allocation", "partition", "cpus_per_node", "reservation", "mode")
 
 
 def initial_of(
@@ -71,7 +72,8 @@ def changed(data: QueryDict, rendered: str, fix: str) -> dict[str, Any]:
 def _as_kept(kept: Job | ProjectPreset) -> dict[str, Any]:
     stored, preset = stored_read(kept.filled), presets().get(kept.preset)
     values: dict[str, Any] = {
-        "gpus_per_node": kept.gpus_per_node,
+        "gpus_per_node": max(kept.gpus_per_node, 1),
+        "cpus_per_node": (kept.cpus_per_node if isinstance(kept, Job) else 0) or "",
         "nodes": kept.nodes,
         "time_limit": duration_input(kept.time_limit_s),
         "partition": stored.partition,

@@ -24,7 +24,7 @@ def draft_of(form: JobForm, chaining: Chaining, data_sets: Sequence[int] = ()) -
         time_limit_s=data.get("time_limit", 0),
         script=script,
         filled=form.filled(),
-        partition=data.get("partition", ""),
+        **form.place(),
         chaining=chaining,
         data_sets=data_sets,
     )

@@ -23,22 +23,23 @@ from scheduler.jobs.choosing import Choice, Group, choose, group_chosen, groups_
 from scheduler.jobs.data_sets import MOST as MOST_DATA_SETS
 from scheduler.jobs.durations import DurationInvalid, time_limit_parse
 from scheduler.jobs.errors import JobRefused
+from scheduler.jobs.form.place_fields import PlaceFields
 from scheduler.jobs.form.preset_fields import field_for, place_defaults, place_fields, place_of
 from scheduler.jobs.preflight import Problem
 from scheduler.jobs.presets import Preset, presets
 from scheduler.jobs.presets.render import Filled
 from scheduler.jobs.script import strip_block
-from scheduler.jobs.selectors import PartitionChoice, ProjectChoice, allocation_chosen
+from scheduler.jobs.selectors import ProjectChoice, allocation_chosen
 
 MOST = 1_000_000
 PROBE = "a\nb"  # a textarea of the form: how its line end comes back tells whether a browser wrote CRLF for all of them
 FIELD_OF = {"project": "allocation"}  # the form asks for both in one field
 MODES = (("simple", _("Simple")), ("advanced", _("Advanced")))
 # What a form that is set to simple hides, beside the preset's own advanced fields.
-ADVANCED = frozenset(["partition", "conda_base", "mounts"])
+ADVANCED = frozenset(["conda_base", "mounts"])
 
 
-class JobForm(forms.Form):
+class JobForm(PlaceFields, forms.Form):
     """A job, as a person describes it: the fields that all jobs have, and those of its preset."""
 
     key = forms.UUIDField(widget=forms.HiddenInput)
@@ -71,7 +72,6 @@ class JobForm(forms.Form):
         help_text=_("Such as 2h, 90m or 1:30:00. A shorter limit holds less and often starts sooner."),
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
-    partition = forms.CharField(required=False, max_length=64, label=_("Partition"), widget=forms.Select)
     save_as = forms.CharField(
         required=False,
         max_length=60,
@@ -116,7 +116,7 @@ class JobForm(forms.Form):
         """Shows another value than the one that was sent."""
         self._given()[name] = value
 
-    def offer(self, choices: list[ProjectChoice], partitions: list[PartitionChoice]) -> None:
+    def offer(self, choices: list[ProjectChoice]) -> None:
         """Fills the lists; needed only where the form is shown."""
         rows = [row for choice in choices for row in choice.allocations]
         titles = cluster_titles()
@@ -126,10 +126,7 @@ class JobForm(forms.Form):
             *((str(row.allocation.pk), allocation_label(row, titles)) for row in rows),
             *((group.key, str(group)) for choice in choices for group in groups_offered(choice)),
         ]
-        cast(forms.Select, self.fields["partition"].widget).choices = [
-            ("", gettext("The portal chooses")),
-            *((one.name, str(one)) for one in partitions),
-        ]
+        self.offer_places(self.person, [row.allocation for row in rows])
 
     # --- reading --------------------------------------------------------------------------------------------------
 
@@ -228,7 +225,7 @@ class JobForm(forms.Form):
             "script": data["script"],
             "preset": data["preset"],
             "filled": self.filled(),
-            "partition": data["partition"],
+            **self.place(),
             "form_key": data["key"],
             "chosen": self.choice.facts if self.choice else None,
         }
@@ -280,7 +277,10 @@ def script_typed(data: Mapping[str, Any]) -> str:
 def allocation_label(row: AllocationRow, titles: Mapping[str, str]) -> str:
     """Its cluster is named where there is more than one."""
     gpu_type, cluster = row.allocation.gpu_type.upper(), row.allocation.cluster
-    return gettext("%(project)s · %(type)s · %(free)s GPU-hours left, until %(ends)s") % {
+    text = gettext("%(project)s · %(type)s · %(free)s GPU-hours left, until %(ends)s")
+    if row.allocation.voucher.programme.is_sandbox:
+        text = gettext("%(project)s · sandbox · %(type)s · %(free)s GPU-hours left, until %(ends)s")
+    return text % {
         "project": row.allocation.project.title,
         "type": f"{gpu_type} · {titles.get(cluster, cluster)}" if len(titles) > 1 else gpu_type,
         "free": gpu_hours_text(max(row.balance.free, 0)),

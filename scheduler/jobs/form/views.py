@@ -185,7 +185,7 @@ def _form_page(
     sets: DataSetsForm | None = None,
 ) -> HttpResponse:
     choices = selectors.submission_choices(request.user) if choices is None else choices
-    form.offer(choices, selectors.partitions_offered(choices))
+    form.offer(choices)
     ties = ChainingForm(request.POST if request.method == "POST" else None, person=request.user, preset=form.chosen)
     ties.offer()
     sets = sets or _data_sets(request, form)

@@ -79,7 +79,7 @@ def _limits(order: Order) -> tuple[int, int]:
 
 def _room_minutes(order: Order, adapter: ClusterAdapter) -> int | None:
     """GPU-minutes that the QOS has left beside what is used and what running jobs reserve. None: it has no limit."""
-    qos = order.job.allocation.qos
+    qos = order.job.qos
     usage = adapter.qos_usage([qos]).get(qos)
     if usage is None or usage.limit_minutes is None:
         return None
@@ -109,7 +109,7 @@ def _give_up(order: Order, time_limit_s: int, reason: str) -> None:
         Job.objects.filter(pk=order.job_id).exclude(time_limit_s=time_limit_s).update(
             time_limit_s=time_limit_s, updated_at=now()
         )
-        if run is not None and run.ended_at is None and not run.hold_resolved:
+        if run is not None and run.hold is not None and run.ended_at is None and not run.hold_resolved:
             _hold_back(order, run, time_limit_s)
 
 

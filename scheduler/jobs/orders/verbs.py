@@ -17,10 +17,12 @@ from quotas.allocations.errors import AllocationNotOpen, BalanceTooSmall
 from quotas.allocations.selectors import allocation_balances
 from quotas.units import gpu_hours_text
 from scheduler.clusters.models import Partition
+from scheduler.clusters.slices import slices_read
 from scheduler.jobs.arrays import tasks_shown
 from scheduler.jobs.durations import MINUTE_S, duration_text
 from scheduler.jobs.errors import VerbImpossible
 from scheduler.jobs.models import Job, Order, Run
+from scheduler.jobs.places import limits_of_person
 from scheduler.jobs.preflight import hold_gpu_seconds, longest_time_limit_s
 from scheduler.jobs.states import HELD_BY_OWNER, HELD_REASONS
 from scheduler.jobs.worker.covering import hold_swap
@@ -135,7 +137,7 @@ def task_cancel(*, job_id: UUID, person: User, task: int) -> Order:
 
 def _job(job_id: UUID) -> Job:
     """Without a lock: settlement has a run's row before the job's, and what is asked is checked again in Slurm."""
-    return Job.objects.select_related("cluster", "allocation").defer("script").get(pk=job_id)
+    return Job.objects.select_related("cluster", "allocation__voucher__programme").defer("script").get(pk=job_id)
 
 
 def _check(job: Job, verb: str) -> None:
@@ -184,6 +186,7 @@ def _another_run_check(job: Job, run: Run) -> None:
     """What this run has used is charged, the rest of its hold comes back, and the next run takes its own."""
     free = allocation_balances([job.allocation_id])[job.allocation_id].free
     used = run.gpus * max(int((now() - run.started_at).total_seconds()), 0) if run.started_at else 0
+    used = slices_read().charged(job.gpu_type, used)
     comes_back = max(run.held_gpu_seconds - used, 0) if run.hold and not run.hold_resolved else 0
     needed = hold_gpu_seconds(gpus=job.gpus, time_limit_s=job.time_limit_s, overshoot_s=job.cluster.overshoot_s)
     if free + comes_back < needed:
@@ -194,6 +197,8 @@ def _another_run_check(job: Job, run: Run) -> None:
 
 
 def _extension_hold(job: Job, run: Run, time_limit_s: int, person: User) -> None:
+    if job.is_cpu:
+        return  # nothing is held for it
     overshoot_s = job.cluster.overshoot_s
     try:
         with transaction.atomic():
@@ -217,9 +222,12 @@ def _extension_hold(job: Job, run: Run, time_limit_s: int, person: User) -> None
 
 
 def _partition_longest(job: Job) -> int:
-    """0: no limit."""
+    """Also of a person's jobs: Slurm checks neither where an administrator extends. 0: no limit."""
     rows = Partition.objects.filter(cluster=job.cluster_id, name=job.partition)
-    return rows.values_list("max_time_s", flat=True).first() or 0
+    limits = [rows.values_list("max_time_s", flat=True).first() or 0]
+    if (person := limits_of_person(job)) is not None:
+        limits.append(person.time_limit_s)
+    return min(filter(None, limits), default=0)
 
 
 def _too_long(job: Job, longest_s: int) -> str:

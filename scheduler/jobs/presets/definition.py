@@ -34,7 +34,8 @@ TAKEN = frozenset(
     [
         *["project", "allocation", "name", "nodes", "gpus_per_node", "time_limit", "script", "preset", "key"],
         *["line_end", "environment", "modules", "conda", "conda_base", "image", "mounts", *BLOCKS, *DERIVED],
-        *["mode", "partition", "code", "repository", "revision", "fix", "save_as", "csrfmiddlewaretoken"],
+        *["mode", "partition", "cpus_per_node", "reservation", "code", "repository", "revision"],
+        *["fix", "save_as", "csrfmiddlewaretoken"],
         *["array", "after", "after_kind", "unsatisfied", "checkpoint_lead", "data_sets"],
     ]
 )

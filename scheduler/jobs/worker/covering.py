@@ -13,6 +13,7 @@ from quotas.allocations.selectors import allocation_by_qos
 from quotas.allocations.services import hold_take, hold_void
 from scheduler.clusters.adapters.protocol import ClusterAdapter, QueueJob
 from scheduler.clusters.names import account_name
+from scheduler.clusters.slices import slices_read
 from scheduler.jobs.models import Job, Run
 from scheduler.jobs.states import portal_reason
 from scheduler.jobs.worker.chains import chain_end, chain_is_over
@@ -64,7 +65,7 @@ def _covered(job: Job, run: Run) -> Covered:
     return Covered(
         user=job.unix_account,
         account=account_name(job.cluster, job.allocation.project.slug),
-        qos=job.allocation.qos,
+        qos=job.qos,
         partition=job.partition,
         gpu_type=job.gpu_type,
         gpus=job.gpus,
@@ -111,7 +112,7 @@ def _hold_anew(job: Job, run: Run, line: QueueJob, drift: Drift) -> None:
         allocation=allocation,
         project=allocation.project_id,
         partition=line.partition,
-        gpu_type=allocation.gpu_type,
+        gpu_type=_gpu_type(line, allocation),
         nodes=nodes,
         gpus_per_node=-(-drift.gpus // nodes),
         time_limit_s=drift.time_limit_s,
@@ -145,16 +146,27 @@ def _allocation(job: Job, line: QueueJob, drift: Drift) -> Allocation:
     """The allocation that pays for what the job became. Raises NotCoverable."""
     if drift.is_several:
         raise NotCoverable("array")
+    if job.is_cpu:
+        raise NotCoverable("gpu_type")  # it was submitted as one without GPUs, and nothing is held for any
     allocation = job.allocation if line.qos == job.allocation.qos else allocation_by_qos(line.qos)
     if allocation is None or allocation.cluster != job.cluster.name:
         raise NotCoverable("qos")
     if line.account != account_name(job.cluster, allocation.project.slug):
         raise NotCoverable("account")
     partition = job.cluster.partitions.filter(name=line.partition).first()
-    typed = {gpu_type for gpu_type, count in line.gpus.items() if count and gpu_type != "gpu"}
-    if partition is None or partition.gpu_type != allocation.gpu_type or typed - {allocation.gpu_type}:
+    usable = slices_read().of_parent(allocation.gpu_type)
+    if partition is None or partition.gpu_type not in usable or _types(line) - {partition.gpu_type}:
         raise NotCoverable("gpu_type")
     return allocation
+
+
+def _types(line: QueueJob) -> set[str]:
+    return {gpu_type for gpu_type, count in line.gpus.items() if count and gpu_type != "gpu"}
+
+
+def _gpu_type(line: QueueJob, allocation: Allocation) -> str:
+    """What it has now; a slice of the allocation's type where it moved to a partition of those."""
+    return next(iter(_types(line)), allocation.gpu_type)
 
 
 def _cancel(job: Job, line: QueueJob, drift: Drift, error: Exception, adapter: ClusterAdapter) -> None:

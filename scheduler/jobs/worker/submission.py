@@ -160,7 +160,7 @@ def wanted(job: Job) -> Wanted:
         comment=str(job.pk),
         user=job.unix_account,
         account=account_name(job.cluster, job.allocation.project.slug),
-        qos=job.allocation.qos,
+        qos=job.qos,
         attempted_at=job.attempted_at,
     )
 
@@ -281,7 +281,7 @@ def _request(job: Job, after: str = "") -> SubmitRequest:
         key=job.pk,
         unix_account=job.unix_account,
         account=account_name(job.cluster, job.allocation.project.slug),
-        qos=job.allocation.qos,
+        qos=job.qos,
         partition=job.partition,
         name=job.name,
         script=job.script,
@@ -289,6 +289,8 @@ def _request(job: Job, after: str = "") -> SubmitRequest:
         gpu_type=job.gpu_type,
         gpus_per_node=job.gpus_per_node,
         time_limit_s=job.time_limit_s,
+        cpus_per_node=job.cpus_per_node,
+        reservation=job.reservation,
         array=job.array,
         dependency=after,
         checkpoint_lead_s=job.checkpoint_lead_s,

@@ -188,7 +188,7 @@ def _records_copy(cursor: Any, cluster: Cluster, adapter: ClusterAdapter) -> tup
                     record.qos,
                     record.submit_at,
                     record.state,
-                    of_record(record, ours).gpus * elapsed_s,
+                    ours.gpu_seconds(of_record(record, ours), elapsed_s),
                     record.is_final,
                 )
             )

@@ -19,10 +19,10 @@ from scheduler.settlement.services.work import Settled, Work
 def next_prepare(work: Work, waiting: dict[int, Seen], cluster: Cluster) -> None:
     """Asks for the next run's hold where a job of the portal goes back into Slurm's queue.
 
-    A job from outside the portal takes none while it is pending, whether it ran before or not.
+    A job from outside the portal takes none while it is pending, whether it ran before or not; one without GPUs never.
     """
     run, record = work.run, work.record
-    if run is None or not is_requeue(record.state) or run.job.origin != Job.Origin.PORTAL:
+    if run is None or not is_requeue(record.state) or run.job.origin != Job.Origin.PORTAL or run.job.is_cpu:
         return
     queued = waiting.get(record.job_id_raw)
     # Without a restart it is another job, to which Slurm gave the number.

@@ -17,7 +17,7 @@ from scheduler.clusters.adapters.protocol import ClusterAdapter
 from scheduler.clusters.models import Cluster
 from scheduler.settlement.errors import MoreMissing
 from scheduler.settlement.models import Kept, Reconciliation, Record
-from scheduler.settlement.selectors import suspended_by_qos
+from scheduler.settlement.selectors import uncharged_by_qos
 from scheduler.settlement.services.comparing import KEEPABLE, MISSING, Compared, compared
 
 EVERY = timedelta(hours=1)
@@ -84,7 +84,7 @@ def counter_gaps(cluster: Cluster, adapter: ClusterAdapter) -> dict[str, int]:
         .annotate(sum=Sum("charged_gpu_seconds"))
     )
     expected = {names[row["allocation"]]: row["sum"] for row in settled if row["sum"]}
-    for qos, amount in suspended_by_qos(cluster).items():  # the counter has it, though nobody is charged
+    for qos, amount in uncharged_by_qos(cluster).items():  # the counter has it, though nobody is charged
         expected[qos] = expected.get(qos, 0) + amount
     usage = adapter.qos_usage(expected) if expected else {}
     gaps = {qos: total - usage[qos].usage_raw_gpu_seconds for qos, total in expected.items() if qos in usage}

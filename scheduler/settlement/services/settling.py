@@ -32,7 +32,7 @@ CHUNK = 1_000
 
 _COPIED = (
     "job_id", "account", "user", "qos", "partition", "state", "started_at", "ended_at", "elapsed_s", "gpu_type", "gpus",
-    "suspended_s", "gpu_seconds", "is_final", "allocation_id",
+    "suspended_s", "uncharged_gpu_seconds", "gpu_seconds", "is_final", "allocation_id",
 )  # fmt: skip
 _UPDATED = [*_COPIED[:-1], "allocation", "charged_gpu_seconds", "overrun_gpu_seconds", "revision", "read_at"]
 
@@ -169,9 +169,11 @@ def _row(cluster: Cluster, charge: UUID, record: AccountingRecord, ours: Ours) -
         suspended_s=_suspended_s(record),
         gpu_type=seen.gpu_type,
         gpus=seen.gpus,
-        gpu_seconds=seen.gpus * max(record.elapsed_s, 0) if record.is_final else 0,
+        gpu_seconds=ours.gpu_seconds(seen, record.elapsed_s) if record.is_final else 0,
         is_final=record.is_final,
     )
+    if record.is_final:
+        row.uncharged_gpu_seconds = seen.gpus * (row.elapsed_s + row.suspended_s) - row.gpu_seconds
     return row, seen
 
 

@@ -55,6 +55,7 @@ def _without_hold_mark(cluster: Cluster, lines: dict[Key, QueueJob]) -> None:
         job__state=Job.State.PENDING,
         job__cancel_requested_at=None,
         job__held=None,
+        job__gpus_per_node__gt=0,  # nothing is held for others
         ended_at=None,
         submit_at__isnull=False,
     ).exclude(hold__isnull=False, hold_resolved=False)

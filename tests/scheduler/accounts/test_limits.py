@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from scheduler.accounts.limits import Limit, Running, limit, running_by_qos
-from scheduler.clusters.adapters.protocol import QosUsage, QueueJob
+from scheduler.clusters.adapters.limits import QosUsage
+from scheduler.clusters.adapters.protocol import QueueJob
 
 NOON = datetime(2026, 6, 1, 5, 0, tzinfo=UTC)
 
@@ -50,7 +51,7 @@ def test_suspended_time_is_in_the_counter_and_in_nobodys_account() -> None:
         running=NOTHING,
         usage=QosUsage("q", 2_100, 100, 35),
         priority_calc_period_s=60,
-        suspended_gpu_seconds=600,
+        uncharged_gpu_seconds=600,
     )
     assert (found.minutes, found.counter_gap_gpu_seconds) == (110, 0)
     assert found.minutes * 60 - 2_100 == 6_000 - 1_500
@@ -63,7 +64,7 @@ def test_a_counter_without_suspended_time_raises_no_limit() -> None:
         running=NOTHING,
         usage=QosUsage("q", 1_500, 100, 25),
         priority_calc_period_s=60,
-        suspended_gpu_seconds=600,
+        uncharged_gpu_seconds=600,
     )
     assert (found.minutes, found.counter_gap_gpu_seconds) == (100, 600)
 

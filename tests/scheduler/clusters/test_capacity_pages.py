@@ -9,6 +9,7 @@ from django.test import Client
 from django.urls import reverse
 
 from portal.people.models import Project, User
+from scheduler.clusters.adapters.limits import ReservationInfo
 from scheduler.clusters.adapters.protocol import ControllerStatus, PartitionInfo
 from scheduler.clusters.models import Cluster
 from scheduler.clusters.selectors import capacity_get
@@ -37,6 +38,9 @@ class Seen:
 
     def partitions(self):
         return [PartitionInfo("h100", True, "h100", 2, 8, 0, 0)]
+
+    def reservations(self) -> list[ReservationInfo]:
+        return []
 
     def queue(self, **_ids: object):
         return self.shown_queue

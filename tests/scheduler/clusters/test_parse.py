@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.clusters.adapters import parse
+from scheduler.clusters.adapters import parse, parse_limits
 from scheduler.clusters.adapters.protocol import ClusterError
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -221,10 +221,10 @@ def test_the_controllers_boot_queue_and_periods() -> None:
 
 
 def test_the_usage_counter_and_the_limit_in_minutes() -> None:
-    usage = parse.qos_usage(recorded("assoc_mgr.txt"))
+    usage = parse_limits.qos_usage(recorded("assoc_mgr.txt"))
     assert (usage["zz-q1"].limit_minutes, usage["zz-q1"].used_minutes) == (50, 28)
     assert usage["zz-q1"].usage_raw_gpu_seconds == 1_681
-    assert parse.qos_usage("Current Association Manager state\n\nNo QOS currently cached in Slurm.\n\n") == {}
+    assert parse_limits.qos_usage("Current Association Manager state\n\nNo QOS currently cached in Slurm.\n\n") == {}
 
 
 # ---- sacctmgr
@@ -247,7 +247,7 @@ def test_associations_are_users_with_partition_and_qos() -> None:
 
 
 def test_qos_limits_by_tres() -> None:
-    rows = {row.name: row for row in parse.qos(recorded("qos.txt"))}
+    rows = {row.name: row for row in parse_limits.qos(recorded("qos.txt"))}
     assert rows["zz-q2"].grp_tres_mins == {"gres/gpu": 30, "gres/gpu:h200": 30}
     assert rows["zz-q2"].flags == {"NoDecay", "DenyOnLimit"}
     assert rows["zz-q2"].min_tres_per_job == {"gres/gpu": 1}

@@ -13,14 +13,8 @@ from quotas.allocations.models import Allocation
 from quotas.allocations.selectors import AllocationBalance, allocation_balances
 from quotas.allocations.services import hold_take
 from quotas.programmes.models import Programme
-from scheduler.clusters.adapters.protocol import (
-    AccountingRecord,
-    ControllerStatus,
-    NodeInfo,
-    PartitionInfo,
-    QosUsage,
-    QueueJob,
-)
+from scheduler.clusters.adapters.limits import QosUsage, ReservationInfo
+from scheduler.clusters.adapters.protocol import AccountingRecord, ControllerStatus, NodeInfo, PartitionInfo, QueueJob
 from scheduler.clusters.models import Cluster, Partition
 from scheduler.clusters.services import Look
 from scheduler.jobs.models import Job, Run
@@ -200,6 +194,9 @@ class FakeSlurm:
 
     def partitions(self) -> list[PartitionInfo]:
         return [PartitionInfo(name, True, name, 4, 8, 172_800, 3_600) for name in ("h100", "h200")]
+
+    def reservations(self) -> list[ReservationInfo]:
+        return []
 
     def queue(self, *, job_ids: Sequence[int] = ()) -> list[QueueJob]:
         return [job for job in self.jobs if not job_ids or job.job_id in job_ids]

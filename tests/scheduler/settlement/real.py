@@ -152,12 +152,10 @@ def _remove(centre: Centre) -> None:
     deadline = time.monotonic() + 30
     while centre.queue() and time.monotonic() < deadline:
         time.sleep(0.5)
-    for (place, gpu_type), _allocation in centre.allocations.items():
-        account = account_name(centre.cluster, centre.projects[place].slug)
-        with suppress(ClusterError):
-            centre.adapter.association_remove(
-                account=account, user=centre.people[place].unix_account or "", partition=gpu_type
-            )
+    for row in centre.adapter.associations():
+        if row.account in centre.accounts:
+            with suppress(ClusterError):
+                centre.adapter.association_remove(account=row.account, user=row.user, partition=row.partition)
     for project in centre.projects:
         for slug in (project.slug, project.organisation.slug):
             with suppress(ClusterError):

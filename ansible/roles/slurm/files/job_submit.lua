@@ -2,8 +2,8 @@
 -- what they do not see: the owner of a pending job may otherwise change its size, time, partition, QOS and comment.
 --
 -- It is a fence, not the wall: the QOS limits hold without it, and every job is read again when it starts.
--- `gpu_partitions.conf` beside this file says which GPU type a partition has ("h100 h100", one line each; a partition
--- that is not in it is left alone). slurmctld reads both again when this file changes, and on `scontrol reconfigure`.
+-- `gpu_partitions.conf` beside this file says which GPU type a partition has ("h100 h100", one line each; "-" for none;
+-- a partition that is not in it is left alone). slurmctld reads both again when this file changes, and on `scontrol reconfigure`.
 
 -- What slurmctld puts where nothing was asked for: nil, "", NO_VAL in one of its widths, or 0 for a moment.
 local NOTHING = { [slurm.NO_VAL16] = true, [slurm.NO_VAL] = true, [slurm.NO_VAL64] = true }
@@ -108,6 +108,12 @@ function slurm_job_submit(job_desc, part_list, submit_uid)
     end
     local gpu_type = gpu_type_of[partition]
     if gpu_type == nil then
+        return slurm.SUCCESS
+    end
+    if gpu_type == "-" then
+        if gpu_request(job_desc).items > 0 then
+            return refuse_submission("partition " .. partition .. " has no GPUs: it is for preparing data.")
+        end
         return slurm.SUCCESS
     end
     -- Asks for one GPU, is given the node and charged for all of its GPUs: neither a hold nor a limit saw that coming.

@@ -8,7 +8,8 @@ from portal.clock import now
 from portal.outbox.errors import Later
 from portal.outbox.models import Message
 from quotas.allocations.services import allocation_suspend
-from scheduler.clusters.adapters.protocol import ClusterUnreachable, QosUsage, VerbRefused
+from scheduler.clusters.adapters.limits import QosUsage
+from scheduler.clusters.adapters.protocol import ClusterUnreachable, VerbRefused
 from scheduler.jobs.chaining import Chaining
 from scheduler.jobs.durations import duration_text
 from scheduler.jobs.errors import VerbImpossible

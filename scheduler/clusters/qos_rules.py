@@ -1,0 +1,27 @@
+"""What one person may have at once where GPU-hours do not bound it. The table is `QosRule`; Slurm holds it as limits of
+QOS."""
+
+from dataclasses import dataclass
+
+from scheduler.clusters.models import Cluster, QosRule
+
+
+@dataclass(frozen=True, slots=True)
+class PersonLimits:
+    """`jobs` run at once, `queued` run or wait; of CPUs and GPUs all running jobs of the person together."""
+
+    time_limit_s: int
+    jobs: int
+    queued: int
+    cpus: int = 0
+    gpus: int = 0
+
+
+# Of a sandbox, where a cluster does not say otherwise: to try something, not to train.
+SANDBOX_LIMITS = PersonLimits(time_limit_s=4 * 3_600, jobs=2, queued=4, gpus=1)
+
+
+def person_limits(cluster: Cluster) -> dict[str, PersonLimits]:
+    """By kind. Without a rule of its own a cluster has no `cpu`: its CPU partition is offered to nobody."""
+    rows = QosRule.objects.filter(cluster=cluster).values_list("kind", "time_limit_s", "jobs", "queued", "cpus", "gpus")
+    return {QosRule.Kind.SANDBOX.value: SANDBOX_LIMITS} | {kind: PersonLimits(*numbers) for kind, *numbers in rows}
