@@ -25,7 +25,7 @@ def data_set_ensure(*, operator: User) -> None:
         described=Described(
             name="Văn bản tiếng Việt mẫu",
             path=str(folder),
-            description="Sáu câu đầu Truyện Kiều, mỗi dòng một đối tượng JSON. Đủ để thử tập dữ liệu trong một tác vụ.",
+            description="Sáu câu đầu Truyện Kiều, mỗi dòng một đối tượng JSON. Đủ để thử bộ dữ liệu trong một tác vụ.",
             size_bytes=sum(path.stat().st_size for path in files),
             file_count=len(files),
             licence_name="Phạm vi công cộng",

@@ -66,7 +66,10 @@ class DataSetForm(forms.Form):
         widget=forms.URLInput(attrs={"inputmode": "url"}),
     )
     audience = forms.ChoiceField(
-        label=_("Who may use it"), choices=DataSet.Audience.choices, widget=forms.RadioSelect(), initial="everyone"
+        label=_("Who may use it"),
+        choices=DataSet.Audience.choices,
+        widget=forms.RadioSelect(attrs={"class": "btn-check"}),
+        initial="everyone",
     )
     organisations = forms.ModelMultipleChoiceField(
         label=_("Organisations"),

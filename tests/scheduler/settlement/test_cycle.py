@@ -95,7 +95,7 @@ def test_one_cycle_of_a_cluster_at_a_time(cluster, slurm, ran, monkeypatch):
             cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [LockSpace.CYCLE, cluster.pk])
         cluster_cycle("local")
         cluster_cycle("local")
-        assert len(ran) == 14
+        assert len(ran) == 16
     finally:
         other.close()
 
