@@ -1,4 +1,4 @@
-"""A worker that dies where a test wants it to (scheduler/jobs/worker/faults.py): a process of its own, begun anew as
+"""A worker that dies where a test wants it to (scheduler/clusters/faults.py): a process of its own, begun anew as
 the stack begins it, or, in a tenth of the time, as a copy of the one that runs the tests."""
 
 import multiprocessing
@@ -10,7 +10,7 @@ from pathlib import Path
 from django.db import connection
 
 from portal.outbox.services import messages_deliver
-from scheduler.jobs.worker import faults
+from scheduler.clusters import faults
 
 _PARENTS: list[object] = []
 CHECKOUT = Path(__file__).resolve().parents[3]
