@@ -22,6 +22,7 @@ from scheduler.clusters.adapters.protocol import (
 
 _NAMES_A_CALL = 500
 _NOTHING_TO_DO = ("Nothing new added", "Nothing modified", "Nothing deleted")
+_ALREADY_THERE = "Already existing account"  # 25.11's word for "Nothing new added"
 
 
 class AccountCommands:
@@ -110,7 +111,15 @@ class AccountCommands:
         self, *, account: str, users: Sequence[str], partition: str, qos: Sequence[str], default_qos: str
     ) -> None:
         place = self._association(account, ",".join(users), partition)
-        self._tree_change(["add", "user", *place, f"qos={','.join(qos)}", f"defaultqos={default_qos}"])
+        addition = ["add", "user", *place, f"qos={','.join(qos)}", f"defaultqos={default_qos}"]
+        answer = self.programs.change_tree(*addition)
+        if (
+            "Nothing added" in answer.error + answer.out
+        ):  # 25.11's word where all are there, and where the account is not
+            there = {row.user for row in self.associations() if (row.account, row.partition) == (account, partition)}
+            if there.issuperset(users):
+                return
+        _raise_unless_made(addition, answer)
 
     def association_modify(
         self, *, account: str, user: str, partition: str, qos: Sequence[str], default_qos: str
@@ -126,7 +135,14 @@ class AccountCommands:
 
     def association_remove(self, *, account: str, user: str, partition: str) -> None:
         self._default_account_move(account, user)
-        self._tree_change(["delete", "user", "where", *self._association(account, user, partition)])
+        removal = ["delete", "user", "where", *self._association(account, user, partition)]
+        answer = self.programs.change_tree(*removal)
+        if "can not remove the default account" in answer.error + answer.out:
+            # Slurm 25.11 marks one partition's association as the default. All of the account's may be: say it again.
+            where = ["where", f"name={user}", f"cluster={self.cluster}"]
+            self._tree_change(["modify", "user", *where, "set", f"defaultaccount={account}"])
+            answer = self.programs.change_tree(*removal)
+        _raise_unless_made(removal, answer)
 
     def _default_account_move(self, account: str, user: str) -> None:
         """slurmdbd refuses to take a person's default account away while they have others: make one of those it."""
@@ -163,7 +179,7 @@ class AccountCommands:
 
 def _raise_unless_made(arguments: Sequence[str], answer: Answer) -> None:
     words = answer.error + answer.out
-    if not answer.code or words.strip(" .\n") in _NOTHING_TO_DO:
+    if not answer.code or words.strip(" .\n") in _NOTHING_TO_DO or words.strip().startswith(_ALREADY_THERE):
         return
     if "Job(s) active" in words:
         raise AssociationBusy(" ".join(words.split())[:500])

@@ -22,9 +22,10 @@ pytestmark = pytest.mark.slurm
 def test_a_job_is_submitted_as_the_researcher_and_read_back(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_KEY", "must-not-leak")
     monkeypatch.setenv("DATABASE_URL", "must-not-leak")
+    srun = f"{ground.slurm.how['bin_dir']}/srun"
     script = (
         "#!/bin/bash\nexport SLURM_EXPORT_ENV=ALL\nOURS=1; export OURS\nid -un\npwd\nenv | sort\necho ---\n"
-        "srun sh -c 'echo PATH=$PATH; echo OURS=$OURS; echo CUDA=$CUDA_VISIBLE_DEVICES'\n"
+        f"{srun} sh -c 'echo PATH=$PATH; echo OURS=$OURS; echo CUDA=$CUDA_VISIBLE_DEVICES'\n"
     )
     asked = ground.request(name="huấn luyện 1", script=script, gpus_per_node=2, time_limit_s=120)
     before = now() - timedelta(seconds=2)
