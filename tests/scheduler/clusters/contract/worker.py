@@ -3,6 +3,7 @@
 libslurm keeps one slurm.conf a process, and may end it: never load it into the process of the tests.
 """
 
+import copyreg
 import os
 import pwd
 from collections.abc import Callable, Iterator
@@ -12,9 +13,24 @@ from multiprocessing.connection import Connection
 from typing import Any, cast
 
 from scheduler.clusters.adapters.programs import Programs
-from scheduler.clusters.adapters.protocol import ClusterAdapter
+from scheduler.clusters.adapters.protocol import ClusterAdapter, OutputRefused, SubmissionRefused
 from scheduler.clusters.adapters.pyslurm_adapter import PyslurmAdapter
 from tests.scheduler.live import LiveSlurm
+
+
+def _made_again(kind: type[Exception], arguments: tuple[object, ...], fields: dict[str, object]) -> Exception:
+    error = kind.__new__(kind)
+    error.args = arguments
+    error.__dict__.update(fields)
+    return error
+
+
+def _taken_apart(error: Exception) -> tuple[object, ...]:
+    return _made_again, (type(error), error.args, error.__dict__)
+
+
+for kind in (SubmissionRefused, OutputRefused):  # whose fields are more than an exception's arguments
+    copyreg.pickle(kind, _taken_apart)
 
 
 @contextmanager
@@ -43,15 +59,12 @@ class _Asking:
         def ask(*arguments: Any, **named: Any) -> Any:
             self._pipe.send((name, arguments, named))
             try:
-                kind, found, more = self._pipe.recv()
+                is_answer, found = self._pipe.recv()
             except EOFError:
                 raise AssertionError(f"the worker's process ended in {name}") from None
-            if kind is None:
+            if is_answer:
                 return found
-            error = kind.__new__(kind)
-            error.args = found
-            error.__dict__.update(more)
-            raise error
+            raise found
 
         return ask
 
@@ -75,6 +88,6 @@ def _serve(pipe: Connection, slurm: LiveSlurm) -> None:
             return
         try:
             found = getattr(adapter, name)(*arguments, **named)
-            pipe.send((None, list(found) if isinstance(found, Iterator) else found, {}))
+            pipe.send((True, list(found) if isinstance(found, Iterator) else found))
         except Exception as error:
-            pipe.send((type(error), error.args, error.__dict__))
+            pipe.send((False, error))
