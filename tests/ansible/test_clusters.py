@@ -10,42 +10,43 @@ from stack.layout import checkout_home
 
 from tests.ansible.conftest import CHECKOUT
 
+VALUES = """
+role_path: {role}
+stack_name: saola
+checkout_dir: /srv/saola
+secrets_dir: {out}
+metrics_token: x
+postgresql_passwords: {{owner: x, web: x, worker: x}}
+postgresql_url: "@db/saola"
+redis_passwords: {{manage: x, web: x, worker: x, cluster: x}}
+redis_port: 6379
+prometheus_password: x
+prometheus_port: 9090
+slurm_cluster_name: north
+portal_installed: {{stdout: digest}}
+portal_venv: {out}/venv
+south:
+  slurm_conf: /etc/slurm-south/slurm.conf
+  accounting_lock: /var/lib/slurm-south/sacctmgr.lock
+  bin_dir: /opt/slurm/bin
+  wrappers_dir: /opt/saola/libexec-south
+  sudo: /usr/bin/sudo
+  researchers_group: south-researchers
+portal_clusters:
+  - {{name: north, role: cluster, user: saola-north, database: worker, redis: cluster,
+      slurm: {{north: "{{{{ portal_own_slurm }}}}"}}}}
+  - {{name: south, role: cluster-south, user: saola-south, database: worker, redis: cluster,
+      slurm: {{south: "{{{{ south }}}}"}}}}
+"""
 PLAY = """
 - hosts: localhost
   gather_facts: false
   connection: local
   vars_files: [{role}/defaults/main.yml, {slurm}/defaults/main.yml]
-  vars:
-    role_path: {role}
-    stack_name: saola
-    checkout_dir: /srv/saola
-    secrets_dir: {out}
-    metrics_token: x
-    postgresql_passwords: {{owner: x, web: x, worker: x}}
-    postgresql_url: "@db/saola"
-    redis_passwords: {{manage: x, web: x, worker: x, cluster: x}}
-    redis_port: 6379
-    prometheus_password: x
-    prometheus_port: 9090
-    slurm_cluster_name: north
-    portal_installed: {{stdout: digest}}
-    portal_venv: {out}/venv
-    south:
-      slurm_conf: /etc/slurm-south/slurm.conf
-      accounting_lock: /var/lib/slurm-south/sacctmgr.lock
-      bin_dir: /opt/slurm/bin
-      wrappers_dir: /opt/saola/libexec-south
-      sudo: /usr/bin/sudo
-      researchers_group: south-researchers
-    portal_clusters:
-      - {{name: north, role: cluster, user: saola-north, database: worker, redis: cluster,
-          slurm: "{{{{ {{'north': portal_own_slurm}} }}}}"}}
-      - {{name: south, role: cluster-south, user: saola-south, database: worker, redis: cluster,
-          slurm: "{{{{ {{'south': south}} }}}}"}}
   tasks:
     - copy:
         dest: "{out}/{{{{ item }}}}"
-        content: "{{{{ lookup('ansible.builtin.template', '{role}/templates/' + item + '.j2') }}}}"
+        content: "{{{{ lookup('ansible.builtin.template', item + '.j2') }}}}"
       loop: [services.yml, configure.sh, install.sh]
 """
 
@@ -56,9 +57,19 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     (out / "venv").mkdir()
     (out / "venv/.installed-base").write_text("x")
     roles = CHECKOUT / "ansible/roles"
-    (out / "play.yml").write_text(PLAY.format(role=roles / "portal", slurm=roles / "slurm", out=out))
+    (out / "templates").symlink_to(roles / "portal/templates")  # where a play beside it looks for them
+    places = {"role": roles / "portal", "slurm": roles / "slurm", "out": out}
+    (out / "play.yml").write_text(PLAY.format(**places))
+    (out / "values.yml").write_text(VALUES.format(**places))
     done = subprocess.run(
-        [checkout_home() / "tools/bin/ansible-playbook", "-i", "localhost,", out / "play.yml"],
+        [
+            checkout_home() / "tools/bin/ansible-playbook",
+            "-i",
+            "localhost,",
+            "-e",
+            f"@{out}/values.yml",
+            out / "play.yml",
+        ],
         cwd=CHECKOUT / "ansible",
         env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": str(out)},
         capture_output=True,

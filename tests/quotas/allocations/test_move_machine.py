@@ -260,7 +260,7 @@ def test_whatever_happens_in_whatever_order() -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         Moves,
         settings=settings(
-            max_examples=400 if SOAK else 25,
+            max_examples=400 if SOAK else 8,
             stateful_step_count=50 if SOAK else 30,
             deadline=None,
             derandomize=not SOAK,

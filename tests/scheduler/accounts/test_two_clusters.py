@@ -1,10 +1,8 @@
 """Two real Slurm in one portal: the test stack's, and a second one of the test's own under another ClusterName.
 
-A worker is a process of its own here, forked with the test's settings, and dies with -9 where the test wants it to.
+A worker is a copy of the test's process here, and dies with -9 where the test wants it to.
 """
 
-import multiprocessing
-import os
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,11 +10,10 @@ from datetime import UTC, datetime
 
 import pytest
 from django.conf import settings as django_settings
-from django.db import connection, connections
+from django.db import connection
 
 from portal.clock import now
 from portal.outbox.models import Message
-from portal.outbox.services import messages_deliver
 from portal.people.models import Project
 from quotas.allocations.models import Allocation, Withdrawal
 from quotas.allocations.selectors import allocation_limits
@@ -24,12 +21,12 @@ from quotas.allocations.services import cluster_move, withdrawal_cancel
 from quotas.allocations.vouchers import voucher_balances
 from quotas.ledger.verification import ledger_findings
 from scheduler.accounts.services import accounts_cycle
-from scheduler.clusters import faults
 from scheduler.clusters.adapters import adapter_for
 from scheduler.clusters.models import Cluster
 from tests import factories
 from tests.quotas import makers
 from tests.scheduler.accounts.conftest import leave_behind
+from tests.scheduler.jobs.dying import worker_copied
 from tests.scheduler.live import LiveSlurm, own_name, wait_for
 from tests.scheduler.own_slurm import OwnSlurm, Partition, own_slurm
 
@@ -67,12 +64,7 @@ class Centre:
         """The cluster's worker delivers what is due in its queue; answers its exit status."""
         Message.objects.filter(delivered_at=None).update(due_at=now())  # what it put off is due again
         wait_for("what the last one held to be free", _nobody_else)
-        connections.close_all()
-        process = multiprocessing.get_context("fork").Process(target=_worker, args=(f"cluster.{cluster}", dies_at))
-        process.start()
-        process.join(timeout=120)
-        assert process.exitcode is not None
-        return process.exitcode
+        return worker_copied(queue=f"cluster.{cluster}", dies_at=dies_at)
 
     def minutes(self, row: Withdrawal) -> tuple[int | None, int | None]:
         """The limits in force on both, as each slurmctld holds them; None: it does not know the QOS."""
@@ -114,24 +106,10 @@ def _nobody_else() -> bool:
     """A killed process's session ends, and its locks with it, when PostgreSQL sees that nobody is there."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            " AND application_name = 'worker of a test'"
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
         )
         return bool(cursor.fetchone()[0] == 0)
-
-
-def _worker(queue: str, dies_at: str) -> None:
-    connection.connect()
-    with connection.cursor() as cursor:
-        cursor.execute("SET application_name = 'worker of a test'")
-
-    def reach(point: str) -> None:
-        if point == dies_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    faults.reach = reach
-    messages_deliver(queue=queue)
-    os._exit(0)  # nothing of the test's own is to be run at its end
 
 
 @pytest.fixture

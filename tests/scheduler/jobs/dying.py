@@ -22,21 +22,21 @@ messages_deliver(queue="cluster.local")
 """
 
 
-def worker_copied(*, dies_at: str) -> int:
-    """Delivers what is due in the cluster's queue, in a copy of this process; how that ended (-9: killed)."""
-    process = multiprocessing.get_context("fork").Process(target=_deliver, args=[dies_at])
+def worker_copied(*, dies_at: str, queue: str = "cluster.local") -> int:
+    """Delivers what is due in a cluster's queue, in a copy of this process; how that ended (-9: killed)."""
+    process = multiprocessing.get_context("fork").Process(target=_deliver, args=[dies_at, queue])
     process.start()
-    process.join(60)
+    process.join(120)
     assert process.exitcode is not None
     return process.exitcode
 
 
-def _deliver(dies_at: str) -> None:
+def _deliver(dies_at: str, queue: str) -> None:
     os.setsid()  # the whole group dies
     _PARENTS.append(connection.connection)  # neither used nor closed here
     connection.connection = None
     faults.reach = faults._die_at(dies_at)
-    messages_deliver(queue="cluster.local")
+    messages_deliver(queue=queue)
     connection.close()
 
 

@@ -193,7 +193,7 @@ def test_what_is_refused_there_is_not_moved(
     look(south, [0, 0])
     window.post(reverse("jobs:new"), filled(allocation))
     job = Job.objects.get()
-    slurm.on_submit.append(SubmissionRefused("invalid_account", "Batch job submission failed: Invalid account"))
+    slurm.on_submit.append(SubmissionRefused("time_limit", "Batch job submission failed: no"))
     submission.attempt(job_id=job.pk, number=1, adapter=slurm)
     job.refresh_from_db()
     assert (job.state, job.cluster, job.allocation) == ("refused", south, there)
