@@ -1,5 +1,6 @@
 """The run after a requeue: it has a hold of its own, taken in the transaction that charges the run before it."""
 
+from collections.abc import Collection
 from uuid import uuid4
 
 from django.db.models import Q
@@ -16,10 +17,12 @@ from scheduler.settlement.services.runs import run_open
 from scheduler.settlement.services.work import Settled, Work
 
 
-def next_prepare(work: Work, waiting: dict[int, Seen], cluster: Cluster) -> None:
+def next_prepare(work: Work, waiting: dict[int, Seen], cluster: Cluster, ending: Collection[int]) -> None:
     """Asks for the next run's hold where a job of the portal goes back into Slurm's queue.
 
-    A job from outside the portal takes none while it is pending, whether it ran before or not; one without GPUs never.
+    `ending` are the runs that are settled with this one: a next run among them has ended, and needs no hold. A job from
+    outside the portal takes none while it is pending, whether it ran before or not;
+    one without GPUs never does.
     """
     run, record = work.run, work.record
     if run is None or not is_requeue(record.state) or run.job.origin != Job.Origin.PORTAL or run.job.is_cpu:
@@ -37,7 +40,8 @@ def next_prepare(work: Work, waiting: dict[int, Seen], cluster: Cluster) -> None
         return
     later = Q(submit_at=None) | Q(submit_at__gt=record.submit_at)
     work.next_run = Run.objects.filter(later, job=run.job, job_id_raw=record.job_id_raw).exclude(pk=run.pk).first()
-    if work.next_run is not None and (work.next_run.hold or work.next_run.ended_at):
+    following = work.next_run
+    if following is not None and (following.hold or following.ended_at or following.pk in ending):
         return
     if run.job.restarts_most and chain_is_over(run.job, run.job.runs.count() - (work.next_run is not None)):
         return  # it is seen to where jobs without a hold are

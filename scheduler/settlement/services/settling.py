@@ -202,11 +202,12 @@ def _is_left_to_jobs(work: Work) -> bool:
 
 def _book(cluster: Cluster, works: list[Work], waiting: dict[int, Seen], done: Settled) -> None:
     charges: dict[UUID, tuple[Work, Charge]] = {}
+    ending = {work.run.pk for work in works if work.run is not None and work.record.is_final}
     for work in works:
         record = work.record
         if not record.is_final or record.allocation_id is None:
             continue
-        next_prepare(work, waiting, cluster)
+        next_prepare(work, waiting, cluster, ending)
         hold = _own_hold(work, done)
         if record.charged_gpu_seconds or record.revision:
             _correct(record, done)

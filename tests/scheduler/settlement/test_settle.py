@@ -153,6 +153,16 @@ def test_an_array_is_one_job_with_a_run_for_each_task(cluster, record_of, balanc
     assert list(job.runs.order_by("array_task").values_list("array_task", "job_id_raw")) == [(1, 11), (2, 12), (3, 10)]
 
 
+def test_a_requeued_run_and_the_next_read_together_leave_no_hold(cluster, record_of, portal_job, balance):
+    run = portal_job(1, held=120)
+    again = NOON + timedelta(seconds=65)
+    next_run = record_of(1, submit_at=again, elapsed_s=3)
+    settle(cluster=cluster, records=[record_of(1, state="REQUEUED"), next_run])
+    assert [row.charged_gpu_seconds for row in Run.objects.filter(job=run.job)] == [60, 3]
+    assert (balance().held, balance().consumed) == (0, 63)
+    assert Job.objects.get().state == Job.State.COMPLETED
+
+
 def test_two_runs_of_a_requeued_job_are_charged_apart(cluster, record_of, balance):
     later = NOON + timedelta(seconds=70)
     first = record_of(1, elapsed_s=20, state="REQUEUED")
