@@ -333,8 +333,10 @@ def cancel(job: Job, *, adapter: ClusterAdapter) -> None:
     """Cancels a bound job as its owner, if it is still the one that carries the number. Raises ClusterError."""
     assert job.slurm_job_id is not None
     runs = set(job.runs.values_list("submit_at", flat=True)) | {job.slurm_submit_at}
+    faults.reach("cancel_before")
     # Numbers are given away again when slurmctld loses a job: never cancel by number alone.
     for line in adapter.queue(job_ids=[job.slurm_job_id]):
         if line.user == job.unix_account and (line.submit_at in runs or line.restarts or line.array_job_id):
             adapter.cancel(job_id=job.slurm_job_id, unix_account=job.unix_account)
+            faults.reach("cancel_after_slurm")
             return
