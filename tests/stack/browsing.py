@@ -90,6 +90,9 @@ class Visitor:
         status, _ = self.fill_in("/accounts/login/", {"login": email, "password": password})
         assert status == 302, f"{email} cannot log in"
 
+    def close(self) -> None:
+        self._connection.close()
+
     def _send(self, method: str, path: str, body: str | None = None) -> tuple[int, str]:
         headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())}
         if body is not None:

@@ -1,0 +1,114 @@
+"""What must hold when all is over, whatever died on the way."""
+
+import re
+from collections import defaultdict
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Sum
+
+from portal.outbox.models import Message
+from portal.people.models import Project
+from quotas.allocations.models import Allocation
+from quotas.allocations.selectors import allocation_balances
+from scheduler.accounts.services import plan_make
+from scheduler.clusters.adapters import adapter_for
+from scheduler.clusters.models import Cluster
+from scheduler.clusters.names import account_name
+from scheduler.jobs.models import Job, Order, Run
+from scheduler.jobs.worker.submission import number_of
+from scheduler.settlement.models import Record
+from scheduler.settlement.selectors import suspended_by_qos
+from tests.scheduler.live import LiveSlurm
+from tests.stack.conftest import Stack, wait_for
+from tests.stack.soak.wishes import Wish
+
+ENDS = {
+    "fails": {Job.State.FAILED},
+    "array": {Job.State.COMPLETED, Job.State.CANCELLED},  # as its last task: its owner did without one
+    "cancelled": {Job.State.CANCELLED},
+    "cancelled at once": {Job.State.CANCELLED},
+}
+LOST, RUNAWAY = "portal:lost", "portal:runaway"
+
+
+def runaways_close() -> int:
+    """What an operator does, as the portal's page of such a job says: records that slurmctld forgot are ended."""
+    said = LiveSlurm().admin("sacctmgr", "-i", "show", "runawayjobs")
+    return len(re.findall(r"^\d+", said, re.MULTILINE))
+
+
+def open_still(sent: dict[UUID, tuple[Wish, datetime]]) -> list[str]:
+    """What has not come to its end yet, in words."""
+    jobs = Job.objects.filter(pk__in=list(sent), state__in=Job.OPEN_STATES)
+    runs = Run.objects.filter(job__in=list(sent), hold_resolved=False).exclude(hold=None).select_related("job")
+    left = [f"{job.name}: {job.state} {job.slurm_job_id} {job.reason}" for job in jobs]
+    left += [f"{run.job.name}: hold of run {run.job_id_raw} {run.submit_at} {run.state}" for run in runs]
+    left += [str(row) for row in Order.objects.filter(job__in=list(sent), state=Order.State.ASKED)]
+    left += [f"{row.topic} {row.key}: {row.last_error}" for row in _messages()]
+    return left
+
+
+def _messages():
+    return Message.objects.filter(queue="cluster.local", delivered_at=None)
+
+
+def nobody_is_lost_or_doubled(sent: dict[UUID, tuple[Wish, datetime]], places: list[Project], since: datetime) -> int:
+    """Each form that was taken is one job, and that is one in Slurm. Returns how many slurmctld lost while they ran."""
+    jobs = {job.pk: job for job in Job.objects.filter(project__in=places, created_at__gte=since).defer("script")}
+    assert set(jobs) == set(sent), "a form was taken twice, or a job came from nowhere"
+    assert not [job for job in jobs.values() if job.origin != Job.Origin.PORTAL]
+    cluster = Cluster.objects.get(name="local")
+    accounts = {account_name(cluster, place.slug) for place in places}
+    started: dict[str, set[int]] = defaultdict(set)
+    for record in adapter_for("local").records(since=since):
+        if record.account in accounts and record.start_at is not None and record.elapsed_s:
+            assert record.is_final, record
+            started[record.comment].add(number_of(record))
+    started.pop("", None)  # of records that slurmctld never finished
+    wrong = {key: (numbers, jobs[UUID(key)].slurm_job_id) for key, numbers in started.items() if len(numbers) > 1}
+    assert not wrong, "more than one job in Slurm for one in the portal"
+    lost = [job for job in jobs.values() if job.reason == LOST]
+    ended = {job.name: (job.state, job.reason) for job in jobs.values() if job not in lost}
+    wished = {wish.name: ENDS.get(wish.kind, {Job.State.COMPLETED}) for wish, _at in sent.values()}
+    assert {name: end for name, end in ended.items() if end[0] not in wished[name]} == {}
+    return len(lost)
+
+
+def nothing_is_held(places: list[Project]) -> None:
+    balances = allocation_balances(list(Allocation.objects.filter(project__in=places).values_list("pk", flat=True)))
+    assert [balance.held for balance in balances.values()] == [0] * len(balances)
+
+
+def counters_are_right(places: list[Project]) -> dict[str, int]:
+    """slurmctld's own count is never above what was charged, and reserves nothing any more. What it is below (a kill
+    takes back what it had not saved) the limit makes up for: the plan that compares them is empty. Returns the gaps."""
+    adapter, cluster = adapter_for("local"), Cluster.objects.get(name="local")
+    names = list(Allocation.objects.filter(project__in=places).values_list("qos", flat=True))
+    charged = dict(
+        Record.objects.filter(cluster=cluster, imported=False, qos__in=names)
+        .values_list("qos")
+        .annotate(sum=Sum("charged_gpu_seconds"))
+    )
+    suspended = suspended_by_qos(cluster)
+    usage = adapter.qos_usage(names)
+    gaps = {}
+    for name in names:
+        expected = (charged.get(name) or 0) + suspended.get(name, 0)
+        gaps[name] = expected - usage[name].usage_raw_gpu_seconds
+        assert usage[name].running_minutes == 0, name
+    assert not {name: gap for name, gap in gaps.items() if gap < 0}, "slurmctld counts more than was charged"
+    return {name: gap for name, gap in gaps.items() if gap}
+
+
+def is_applied() -> bool:
+    """Slurm has what it should have, limits included."""
+    return not plan_make(cluster=Cluster.objects.get(name="local")).changes
+
+
+def books_agree(stack: Stack) -> dict[str, object]:
+    found = stack.reconciled()
+    assert (found["residual_gpu_seconds"], found["differences"]) == (0, [])
+    assert stack.answer("ledger_verify")["ok"]
+    assert wait_for(is_applied, 60, 1), stack.answer("cluster_plan", "--cluster", "local")["changes"]
+    return found
