@@ -1,6 +1,7 @@
 """What people ask of their jobs on the way: cancel, hold and release, back into the queue, more time, one task less.
 
-It looks again and again and asks for what is still missing, as people do whose last request went nowhere.
+It looks again and again and asks for what is still missing, as people do whose last request went nowhere. And an
+operator gives nodes back to work that Slurm drained by itself because a killed daemon could not end a job there.
 """
 
 from dataclasses import dataclass, field
@@ -11,8 +12,10 @@ from uuid import UUID
 from django.db import InterfaceError, OperationalError, connections
 
 from portal.clock import now
+from scheduler.clusters.adapters import ClusterError
 from scheduler.jobs.models import Job, Order
 from scheduler.jobs.states import HELD_BY_OWNER
+from tests.scheduler.live import LiveSlurm
 from tests.stack.soak.crowd import Member
 from tests.stack.soak.wishes import Wish
 
@@ -29,6 +32,8 @@ class Attendant:
     sent: dict[UUID, tuple[Wish, datetime]] = field(default_factory=dict)
     may_submit: Event = field(default_factory=Event)
     asked: dict[tuple[UUID, str], datetime] = field(default_factory=dict)
+    nodes_seen_at: datetime = field(default_factory=now)
+    nodes_resumed: int = 0
 
     def attend(self, ended: Event) -> None:
         """In a thread of its own, until `ended`."""
@@ -36,7 +41,10 @@ class Attendant:
             while not ended.wait(EVERY_S):
                 try:
                     self._round()
-                except (OperationalError, InterfaceError):  # PostgreSQL has been killed
+                    self._nodes_resume()
+                except ClusterError:
+                    pass  # slurmctld was killed
+                except (OperationalError, InterfaceError):  # PostgreSQL was killed
                     connections.close_all()
         finally:
             connections.close_all()
@@ -65,6 +73,15 @@ class Attendant:
                 self._ask(job, wish, "extend", {"time_limit": "4m"})
             elif wish.kind == "array" and wish.number % 2 and job.slurm_job_id and not self._was_asked(job, "tasks"):
                 self._ask(job, wish, f"tasks/{TASK}/cancel")
+
+    def _nodes_resume(self) -> None:
+        if now() - self.nodes_seen_at < timedelta(seconds=ASKED_AGAIN_S):
+            return
+        self.nodes_seen_at = now()
+        root = LiveSlurm().root
+        drained = set(root.ask("sinfo", "-h", "-N", "-t", "drain,down", "-o", "%N").out.split())
+        for name in drained:
+            self.nodes_resumed += not root.ask("scontrol", "update", f"nodename={name}", "state=resume").code
 
     def _hold_and_release(self, job: Job, wish: Wish) -> None:
         if job.state != Job.State.PENDING:

@@ -74,6 +74,7 @@ def all_submitted(attendant: Attendant, wanted: list[Wish], chance: random.Rando
             for hand in hands:
                 hand.result()
             connections.close_all()  # PostgreSQL has been killed since
+            hit["nodes resumed by an operator"] = attendant.nodes_resumed
             hit["records closed by an operator"] = end_awaited(attendant)
         finally:
             attendant.may_submit.set()
@@ -109,7 +110,7 @@ def soaked(stack: Stack) -> Iterator[str]:
     with crowd(stack.demo["url"]) as members:
         attendant = Attendant(members)
         assert wait_for(promises.is_applied, 180, 1), "the plan of the people and their projects"
-        began_at = now()
+        began_at = now().replace(microsecond=0)
         hit = all_submitted(attendant, wishes(JOBS, PEOPLE, chance), chance)
     took_s = (now() - began_at).total_seconds()
     tried_again = Job.objects.filter(pk__in=list(attendant.sent), attempts__gt=1).count()
@@ -117,8 +118,7 @@ def soaked(stack: Stack) -> Iterator[str]:
     yield f"faults: {dict(sorted(hit.items()))}"
     found = promises.books_agree(stack)
     yield f"reconciled: {found['records']} records, residual {found['residual_gpu_seconds']}"
-    lost = promises.nobody_is_lost_or_doubled(attendant.sent, places, began_at)
-    yield f"lost by slurmctld while they ran: {lost}"
-    assert lost == 0 or hit["slurmctld -9"], "only slurmctld loses what runs, and only when it is killed"
+    otherwise = promises.nobody_is_lost_or_doubled(attendant.sent, places, began_at)
+    yield f"ended otherwise than wished, as slurmdbd has it: {dict(otherwise)}"
     promises.nothing_is_held(places)
     yield f"counter gaps: {promises.counters_are_right(places)}"
