@@ -124,7 +124,8 @@ class Job(models.Model):
             models.Index(fields=["-created_at", "-id"], name="job_newest"),
             models.Index(fields=["project", "-created_at", "-id"], name="job_newest_of_project"),
             models.Index(fields=["project", "state", "-created_at", "-id"], name="job_newest_of_state"),
-            models.Index(fields=["person", "-created_at", "-id"], name="job_newest_of_person"),
+            # Own jobs are those in the projects that one may see: without the project each row would be read for it.
+            models.Index(fields=["person", "-created_at", "-id"], include=["project"], name="job_newest_of_person"),
             models.Index(fields=["cluster", "state"]),
             models.Index(fields=["cluster", "slurm_job_id"]),
         ]
