@@ -15,12 +15,14 @@ django.setup()
 
 from django.core.management import execute_from_command_line  # noqa: E402
 
+from benchmarks.pages import processor_s  # noqa: E402
+
 
 def main() -> None:
-    notes: list[tuple[str, int, int, float]] = []
+    notes: list[tuple[str, int, int, float, float]] = []
 
     def show(_bar: object, doing: str, done: int, total: int) -> None:
-        notes.append((doing, done, total, time.monotonic()))
+        notes.append((doing, done, total, time.monotonic(), processor_s()))
 
     with mock.patch("scheduler.settlement.management.commands.import_sacct.Bar.show", show):
         execute_from_command_line(["manage.py", *sys.argv[2:]])

@@ -47,9 +47,8 @@ def page(name: str, client: Client, address: str, rounds: int, p95_ms_most: int 
 
 def processor_s() -> float:
     """Processor time of this process and of its backend, so far; the backend's is known to a hundredth of a second."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_backend_pid()")
-        (backend,) = cursor.fetchone()
+    connection.ensure_connection()
+    backend = connection.connection.info.backend_pid
     # man proc_pid_stat: after the name in brackets come state, …; user and system time are the 12th and 13th.
     fields = Path(f"/proc/{backend}/stat").read_text().rpartition(")")[2].split()
     return time.process_time() + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

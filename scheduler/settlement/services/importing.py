@@ -95,11 +95,14 @@ _INSERT_RECORDS = """
            0, true, true, %s
       FROM import_line JOIN import_account USING (account) LEFT JOIN import_allocation USING (project_id, gpu_type)
 """
+# One account after the other: every batch leaves a version of each account that it touched, which nobody can clear away
+# before the commit, and the next batches read past all of them.
 _CHARGES = """
     DECLARE import_charge NO SCROLL CURSOR FOR
     SELECT charge, debit_id, credit_id, gpus * elapsed_s, job_id, state, ended_at
       FROM import_line JOIN import_account USING (account) JOIN import_allocation USING (project_id, gpu_type)
      WHERE gpus * elapsed_s > 0
+     ORDER BY debit_id
 """
 
 
