@@ -16,15 +16,13 @@ class JobPaginator(Paginator):
     """
 
     def __init__(self, jobs: QuerySet[Job], per_page: int) -> None:
-        super().__init__(jobs.select_related(None).values_list("pk", flat=True), per_page)
-        self._jobs = jobs
+        self._jobs, self._keys = jobs, jobs.select_related(None).values_list("pk", flat=True)
+        super().__init__(self._keys, per_page)
 
     def page(self, number: int | str) -> Page[Any]:
         number = self.validate_number(number)
         first = (number - 1) * self.per_page
         last = min(first + self.per_page, self.count)
-        ids = self.object_list[first:last] if first < self.count - last else self._from_the_end(first, last)
-        return self._get_page(list(self._jobs.filter(pk__in=list(ids))) if self.count else [], number, self)
-
-    def _from_the_end(self, first: int, last: int) -> QuerySet[Any]:
-        return self.object_list.reverse()[self.count - last : self.count - first]
+        near = first < self.count - last
+        ids = self._keys[first:last] if near else self._keys.reverse()[self.count - last : self.count - first]
+        return Page(list(self._jobs.filter(pk__in=list(ids))) if self.count else [], number, self)

@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('jobs', '0005_project_presets'),
+        ('jobs', '0009_places'),
     ]
 
     operations = [
