@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 from django import forms
+from django.http import QueryDict
 from django.utils.translation import gettext as _
 
 from portal.api.endpoint import ApiRequest
@@ -33,7 +34,7 @@ class Filling:
         data = _typed(_begun(sent) | ours | {"key": str(uuid4())})
         self.form = JobForm(data, person=request.user)
         self.ties = ChainingForm(data, person=request.user, preset=self.form.chosen)
-        self.sets = DataSetsForm(None, person=request.user, values=data)
+        self.sets = DataSetsForm(data, person=request.user, values=data)
         self._all: tuple[forms.Form, ...] = (self.form, self.ties, self.sets)
         self._wrong = list(_wrong(sent, {name: one for form in self._all for name, one in form.fields.items()}))
         for form in self._all:
@@ -79,13 +80,14 @@ def _begun(sent: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in begun.items() if name != "allocation"}
 
 
-def _typed(data: dict[str, Any]) -> dict[str, Any]:
-    """As a form is sent: texts. What is neither text nor number is left out here, and said by `_wrong`."""
-    return {
-        name: list(map(str, value)) if isinstance(value, list) else str(value)
-        for name, value in data.items()
-        if _is_plain(value) or (isinstance(value, list) and all(map(_is_plain, value)))
-    }
+def _typed(data: dict[str, Any]) -> QueryDict:
+    """As a browser sends a form: texts. What is neither text nor number is left out here, and said by `_wrong`."""
+    typed = QueryDict(mutable=True)
+    for name, value in data.items():
+        values = value if isinstance(value, list) else [value]
+        if values and all(map(_is_plain, values)):
+            typed.setlist(name, list(map(str, values)))
+    return typed
 
 
 def _is_plain(value: object) -> bool:
