@@ -230,7 +230,7 @@ def test_odd_names_and_comments(both: Both, land: Ground) -> None:
     land.forget_jobs()
 
 
-def test_nodes_and_partitions_in_every_state(both: Both, land: Ground) -> None:
+def test_nodes_and_partitions_in_every_state(both: Both, land: Ground, own: OwnSlurm) -> None:
     slurm = land.slurm
     job_id = put(land, "--gres=gpu:h100:3", "--time=10", "--nodelist=gpu001")
     runs(both, job_id)
@@ -241,6 +241,7 @@ def test_nodes_and_partitions_in_every_state(both: Both, land: Ground) -> None:
         "NodeName=gpu004": ("State=DRAIN", "Reason=\udcff"),
         "PartitionName=h200": ("State=DOWN", "MaxTime=UNLIMITED"),
     }
+    own.suspend("gpu002")  # by itself it would be back at once
     try:
         for what, change in changes.items():
             slurm.admin("scontrol", "update", what, *change)
@@ -253,6 +254,7 @@ def test_nodes_and_partitions_in_every_state(both: Both, land: Ground) -> None:
         assert (partitions["h200"].is_up, partitions["h200"].max_time_s) == (False, 0)
         both.queue()
     finally:
+        own.resume("gpu002")
         land.forget_jobs()
         for node in ("gpu001", "gpu002", "gpu003", "gpu004"):
             slurm.root.ask("scontrol", "update", f"NodeName={node}", "State=RESUME")  # one may be back by itself
