@@ -20,7 +20,7 @@ from scheduler.jobs.models import Job, Order, Run
 from scheduler.jobs.worker.submission import number_of
 from scheduler.settlement.charges import job_state
 from scheduler.settlement.models import Record
-from scheduler.settlement.selectors import suspended_by_qos
+from scheduler.settlement.selectors import uncharged_by_qos
 from tests.scheduler.live import LiveSlurm
 from tests.stack.conftest import Stack, wait_for
 from tests.stack.soak.wishes import Wish
@@ -109,11 +109,11 @@ def counters_are_right(places: list[Project]) -> dict[str, int]:
         .values_list("qos")
         .annotate(sum=Sum("charged_gpu_seconds"))
     )
-    suspended = suspended_by_qos(cluster)
+    uncharged = uncharged_by_qos(cluster)
     usage = adapter.qos_usage(names)
     gaps = {}
     for name in names:
-        expected = (charged.get(name) or 0) + suspended.get(name, 0)
+        expected = (charged.get(name) or 0) + uncharged.get(name, 0)
         gaps[name] = expected - usage[name].usage_raw_gpu_seconds
         assert usage[name].running_minutes == 0, name
     assert not {name: gap for name, gap in gaps.items() if gap < 0}, "slurmctld counts more than was charged"
