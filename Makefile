@@ -11,12 +11,13 @@ manage := SAOLA_ENV_FILE=$(CURDIR)/$(STACK)/env/manage.env $(python) manage.py
 # need none of it but PostgreSQL; who kills that runs alone.
 unit := not (browser or slurm or stack or fault)
 slurm := slurm and not (stack or fault)
+long := tests/year $(addprefix tests/scheduler/accounts/test_,holes.py special_holes.py two_clusters.py)
 dying := (stack or fault) and not (browser or alone)
 test_server := SAOLA_ENV_FILE=$(CURDIR)/.stack-test/env/manage.env
 test_env := $(test_server) TEST_DB_TEMPLATE=test_saola_template
 pytest := .venv/bin/pytest -q -p no:cacheprovider $(PYTEST_ARGS)
 
-.PHONY: help run stack stop status reset test test-units test-quotas test-browser test-accounts test-jobs test-records test-dying test-scheduler test-database test-pyslurm check bench soak messages requirements
+.PHONY: help run stack stop status reset test test-units test-quotas test-browser test-accounts test-long test-jobs test-records test-dying test-scheduler test-database test-pyslurm check bench soak messages requirements
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,7 +47,7 @@ test: ## Build the test stack beside a running one, check, and run every test (u
 	@$(MAKE) --no-print-directory check
 	@echo "tests: browser, accounts, jobs and records in Slurm, units beside what dies; each group prints when it is done"
 	@$(MAKE) --no-print-directory test-database
-	@$(MAKE) --no-print-directory -j4 -O test-browser test-accounts test-jobs test-records
+	@$(MAKE) --no-print-directory -j5 -O test-browser test-accounts test-long test-jobs test-records
 	@$(MAKE) --no-print-directory -j4 -O test-dying test-units test-scheduler test-quotas
 	@$(test_env) $(pytest) -m alone
 
@@ -66,7 +67,10 @@ test-browser:
 	@$(test_env) TEST_DB_SUFFIX=_browser $(pytest) -m browser  # never with others: the browser's event loop stays in it
 
 test-accounts:
-	@$(test_env) TEST_DB_SUFFIX=_accounts $(pytest) -m "$(slurm)" tests/scheduler/accounts tests/year
+	@$(test_env) TEST_DB_SUFFIX=_accounts $(pytest) -m "$(slurm)" tests/scheduler/accounts $(foreach part,$(long),--ignore=$(part))
+
+test-long:
+	@$(test_env) TEST_DB_SUFFIX=_long $(pytest) -m "$(slurm)" $(long)
 
 test-dying:
 	@$(test_env) TEST_DB_SUFFIX=_dying $(pytest) -m "$(dying)"

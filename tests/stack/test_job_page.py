@@ -35,6 +35,7 @@ def steps_in(text: str) -> int:
 def test_the_log_grows_while_the_job_runs_and_its_files_are_saved(stack: Stack, desk: Desk, tmp_path: Path) -> None:
     long = desk("long")
     long.goto("/jobs/new/")  # when it would start: asked of the real Slurm
+    long.get_by_label("Project and allocation").select_option(index=1)
     expect(long.locator("#job-starts .chosen")).to_contain_text(re.compile("at once|in [0-9]"), timeout=BEGINS_MS)
     shoot(long, "job-form-start")
     address = submit(stack.visitor("long"), SCRIPT, time_limit="1h")

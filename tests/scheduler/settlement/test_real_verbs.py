@@ -163,7 +163,7 @@ def test_an_extension_is_undone_where_a_plain_sbatch_was_quicker(real, place):
     assert order.state == "refused"
     assert order.reason.startswith("portal:extend_no_room longest_s=")
     longest_s = int(order.reason.split("longest_s=")[1].split()[0])
-    assert 300 < longest_s <= 30 * 60
+    assert 300 < longest_s <= 31 * 60  # both are whole minutes: one may have begun in between
     assert (line_of(real, job).time_limit_s, job.time_limit_s) == (300, 300)
     assert balance(real.allocation).held == 360
     assert room_minutes(real) >= 0

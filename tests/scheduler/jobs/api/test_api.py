@@ -147,7 +147,7 @@ def test_every_preset_is_listed_with_its_fields(program):
 
 
 def test_a_field_that_is_none_is_not_ignored(program, body):
-    for name in ("gpu_per_node", "account", "qos", "uid", "reservation", "priority", "nodelist", "key", "mode"):
+    for name in ("gpu_per_node", "account", "qos", "uid", "priority", "nodelist", "key", "mode"):
         [error] = errors(program.post(JOBS, body | {name: "x"}))
         assert (error["code"], error["field"]) == ("unknown_field", name)
     for name, value in (
