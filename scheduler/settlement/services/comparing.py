@@ -6,14 +6,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import connection, transaction
 
 from portal.clock import now
-from scheduler.clusters.adapters.protocol import ClusterAdapter, ClusterError, ClusterUnreachable
+from scheduler.clusters.adapters.protocol import AccountingRecord, ClusterAdapter, ClusterError, ClusterUnreachable
 from scheduler.clusters.models import Cluster
 from scheduler.settlement.charges import charge_id
-from scheduler.settlement.seen import of_record, ours_read
+from scheduler.settlement.seen import Ours, of_record, ours_read
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,14 @@ _DROP_YOUNGER = """
     DELETE FROM reconcile_booked USING settlement_record record
      WHERE record.charge = reconcile_booked.charge AND record.read_at >= %s
        AND NOT EXISTS (SELECT FROM reconcile_read WHERE reconcile_read.charge = reconcile_booked.charge)
+"""
+# Charged, and not in what slurmdbd lists by time. The youngest first: who lost very many lost them for good.
+_UNLISTED = """
+    SELECT booked.charge, record.job_id_raw FROM reconcile_booked booked
+      JOIN settlement_record record ON record.charge = booked.charge
+     WHERE record.imported IS NOT TRUE AND record.kept_id IS NULL AND coalesce(record.submit_at >= %s, true)
+       AND NOT EXISTS (SELECT FROM reconcile_read WHERE reconcile_read.charge = booked.charge)
+     ORDER BY record.submit_at DESC LIMIT %s
 """
 _DIFFERENCES = """
     CREATE TEMPORARY TABLE reconcile_difference ON COMMIT DROP AS
@@ -94,6 +103,7 @@ _KEEP = """
 EXPLAINED = ("purged", "kept")  # known and right: shown apart, no differences
 MISSING = ("not_in_slurmdbd", "reopened")
 KEEPABLE = (*MISSING, "less")
+UNLISTED_MOST = 5_000  # read by their numbers
 
 
 @dataclass(frozen=True)
@@ -146,6 +156,7 @@ def compared(cluster: Cluster, adapter: ClusterAdapter) -> Iterator[Compared]:
         oldest_at, others_records, others_gpu_seconds = _records_copy(cursor, cluster, adapter)
         cursor.execute(_BOOKED, [cluster.name, cluster.name])
         cursor.execute(_DROP_YOUNGER, [began_at])
+        _unlisted_copy(cursor, cluster, adapter, purged_before)
         cursor.execute("ANALYZE reconcile_read; ANALYZE reconcile_booked")
         cursor.execute(_SUMS)
         records, slurmdbd, charged, imported = cursor.fetchone()
@@ -174,25 +185,41 @@ def _records_copy(cursor: Any, cluster: Cluster, adapter: ClusterAdapter) -> tup
         for record in adapter.records():
             if oldest_at is None or record.submit_at < oldest_at:
                 oldest_at = record.submit_at
-            elapsed_s = max(record.elapsed_s, 0) if record.is_final else 0
             if not ours.has(record.account):
                 others += record.is_final
-                others_gpu_seconds += sum(record.gpus.values()) * elapsed_s
+                others_gpu_seconds += sum(record.gpus.values()) * max(record.elapsed_s, 0) * record.is_final
                 continue
-            copy.write_row(
-                (
-                    charge_id(cluster.name, record.job_id_raw, record.submit_at),
-                    record.job_id_raw,
-                    record.job_id,
-                    record.account,
-                    record.qos,
-                    record.submit_at,
-                    record.state,
-                    ours.gpu_seconds(of_record(record, ours), elapsed_s),
-                    record.is_final,
-                )
-            )
+            copy.write_row(_row(cluster, ours, record))
     return oldest_at, others, others_gpu_seconds
+
+
+def _unlisted_copy(cursor: Any, cluster: Cluster, adapter: ClusterAdapter, purged_before: datetime | None) -> None:
+    """What slurmdbd shows by its number only: a job that it never heard to be eligible (its daemon was down then) is in
+    no list by time, and in no report of sreport's, for good."""
+    cursor.execute(_UNLISTED, [purged_before, UNLISTED_MOST])
+    unlisted: dict[UUID, int] = dict(cursor.fetchall())
+    if not unlisted:
+        return
+    ours = ours_read(cluster)
+    with cursor.copy(_COPY) as copy:
+        for record in adapter.records(job_ids=sorted(set(unlisted.values()))):
+            if unlisted.pop(charge_id(cluster.name, record.job_id_raw, record.submit_at), None):
+                copy.write_row(_row(cluster, ours, record))
+
+
+def _row(cluster: Cluster, ours: Ours, record: AccountingRecord) -> tuple[Any, ...]:
+    elapsed_s = max(record.elapsed_s, 0) if record.is_final else 0
+    return (
+        charge_id(cluster.name, record.job_id_raw, record.submit_at),
+        record.job_id_raw,
+        record.job_id,
+        record.account,
+        record.qos,
+        record.submit_at,
+        record.state,
+        ours.gpu_seconds(of_record(record, ours), elapsed_s),
+        record.is_final,
+    )
 
 
 def _purge_horizon(cluster: Cluster, adapter: ClusterAdapter) -> datetime | None:

@@ -168,6 +168,7 @@ class FakeSlurm:
     def __init__(self) -> None:
         self.jobs: list[QueueJob] = []
         self.accounting: list[AccountingRecord] = []
+        self.unlisted: set[int] = set()  # numbers of jobs that are in no list by time
         self.usage: dict[str, int] = {}
         self.dbd_queue = 0
         self.purged_before: datetime | None = None
@@ -209,6 +210,8 @@ class FakeSlurm:
             raise self.error
         for record in self.accounting:
             is_asked = record.job_id_raw in job_ids if job_ids else True
+            if record.job_id_raw in self.unlisted and not job_ids:
+                continue
             if is_asked and (since is None or record.end_at is None or record.end_at >= since):
                 yield record
 

@@ -64,6 +64,14 @@ def test_one_that_is_gone_and_too_young_for_the_purge_is_a_difference(slurm, cha
     assert (kinds(found), found.residual_gpu_seconds, found.purged_records) == ([("not_in_slurmdbd", "3")], 60, 2)
 
 
+def test_one_that_is_in_no_list_by_time_is_found_by_its_number(slurm, charged, compare):
+    slurm.unlisted = {2, 4}
+    slurm.accounting = [record for record in charged if record.job_id_raw != 4]
+    found = compare()
+    assert (kinds(found), found.residual_gpu_seconds) == ([("not_in_slurmdbd", "4")], 60)
+    assert (found.slurmdbd_gpu_seconds, found.records) == (240, 4)
+
+
 def test_without_a_purge_everything_that_is_gone_is_a_difference(slurm, charged, compare):
     slurm.accounting = charged[2:]
     found = compare()

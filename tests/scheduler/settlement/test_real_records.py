@@ -116,6 +116,13 @@ def _late_and_changed(centre, number: int) -> None:
     assert (consumed(centre), compared(centre).residual_gpu_seconds) == (before + 20, 0)
     assert Record.objects.get(job_id_raw=number, revision=1).charged_gpu_seconds == 20
 
+    # As when slurmdbd was down as the job became eligible: it is in no list by time any more.
+    listed = compared(centre).records
+    sql("UPDATE local_job_table SET time_eligible = 0 WHERE id_job = %s", number)
+    assert number not in {record.job_id_raw for record in centre.adapter.records()}
+    found = compared(centre)
+    assert (found.residual_gpu_seconds, found.differences, found.records) == (0, [], listed)
+
 
 def _deleted_user(centre) -> None:
     """Who is gone from Slurm leaves records that are still theirs."""
