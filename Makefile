@@ -11,6 +11,7 @@ manage := SAOLA_ENV_FILE=$(CURDIR)/$(STACK)/env/manage.env $(python) manage.py
 # need none of it but PostgreSQL; who kills that runs alone.
 unit := not (browser or slurm or stack or fault)
 slurm := slurm and not (stack or fault)
+many := $(addprefix tests/scheduler/settlement/test_,fifty_mixed_jobs.py real_records.py)
 long := tests/year $(addprefix tests/scheduler/accounts/test_,holes.py special_holes.py two_clusters.py)
 dying := (stack or fault) and not (browser or alone)
 test_server := SAOLA_ENV_FILE=$(CURDIR)/.stack-test/env/manage.env
@@ -67,7 +68,7 @@ test-browser:
 	@$(test_env) TEST_DB_SUFFIX=_browser $(pytest) -m browser  # never with others: the browser's event loop stays in it
 
 test-accounts:
-	@$(test_env) TEST_DB_SUFFIX=_accounts $(pytest) -m "$(slurm)" tests/scheduler/accounts $(foreach part,$(long),--ignore=$(part))
+	@$(test_env) TEST_DB_SUFFIX=_accounts $(pytest) -m "$(slurm)" tests/scheduler/accounts $(addprefix --ignore=,$(long))
 
 test-long:
 	@$(test_env) TEST_DB_SUFFIX=_long $(pytest) -m "$(slurm)" $(long)
@@ -76,10 +77,10 @@ test-dying:
 	@$(test_env) TEST_DB_SUFFIX=_dying $(pytest) -m "$(dying)"
 
 test-jobs:
-	@$(test_env) TEST_DB_SUFFIX=_jobs $(pytest) -m "$(slurm)" tests/scheduler/jobs tests/scheduler/clusters
+	@$(test_env) TEST_DB_SUFFIX=_jobs $(pytest) -m "$(slurm)" tests/scheduler/jobs tests/scheduler/clusters $(many)
 
 test-records:
-	@$(test_env) TEST_DB_SUFFIX=_records $(pytest) -m "$(slurm)" $(foreach room,scheduler/accounts year scheduler/jobs scheduler/clusters,--ignore=tests/$(room))
+	@$(test_env) TEST_DB_SUFFIX=_records $(pytest) -m "$(slurm)" $(addprefix --ignore=,tests/scheduler/accounts tests/year tests/scheduler/jobs tests/scheduler/clusters $(many))
 
 test-pyslurm: ## Both adapters against a Slurm of their own: SLURM_PREFIX=, PYSLURM= (see CONTRIBUTING.md)
 	@test -x "$(SLURM_PREFIX)/sbin/slurmctld" || { echo "make: SLURM_PREFIX names no Slurm (SLURM_PREFIX/sbin/slurmctld)"; exit 1; }
