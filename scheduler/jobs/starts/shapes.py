@@ -77,13 +77,15 @@ class _Place:
 
 
 def _elsewhere(person: User, place: _Place, chosen: Candidate) -> Iterator[Candidate]:
-    """The same size on another GPU type that the project may use, or in another partition of the same type."""
+    """The same size on another GPU type that the project may use, or in another partition of the same GPUs: a slice is
+    not the same size, and CPUs alone are something else."""
     here = (place.allocation.cluster, place.allocation.gpu_type)
     for row in usable_allocations(person, place.allocation.project):
         other = row.allocation
         if (other.cluster, other.gpu_type) != here and (there := _Place.of(person, other)):
             shape = replace(chosen.shape, gpu_type=other.gpu_type)
             yield there.candidate(shape, "", f"allocation={other.pk}")
+    kinds = {row.name: (row.is_cpu, row.gpu_type, row.share) for row in place.facts.partitions}
     for partition in place.facts.partitions:
-        if partition.name != chosen.partition:
+        if partition.name != chosen.partition and kinds[partition.name] == kinds.get(chosen.partition):
             yield place.candidate(chosen.shape, partition.name, f"partition={partition.name}")

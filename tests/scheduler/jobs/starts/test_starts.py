@@ -14,7 +14,7 @@ from portal.clock import now
 from portal.locks import LockSpace
 from quotas.allocations.models import Allocation
 from scheduler.clusters.adapters.protocol import SubmissionRefused
-from scheduler.clusters.models import Partition, Snapshot
+from scheduler.clusters.models import GpuSlice, Partition, Snapshot
 from scheduler.jobs.models import Job
 from scheduler.jobs.starts import asking, tasks
 from scheduler.jobs.starts.asking import ASKS_A_MINUTE, Question
@@ -180,6 +180,12 @@ def test_another_partition_of_the_same_type_is_an_other_shape(window, allocation
     Partition.objects.create(
         cluster=cluster, name="night", gpu_type="h100", nodes=1, gpus_per_node=8, max_time_s=24 * HOUR, read_at=now()
     )
+    # Neither is another place for the same: CPUs alone, and slices.
+    GpuSlice.objects.create(gpu_type="h100_1g.10gb", parent="h100", parts=1, whole=7, created_at=now())
+    for name, gpu_type, gpus in (("cpu", "", 0), ("h100-1g", "h100_1g.10gb", 14)):
+        Partition.objects.create(
+            cluster=cluster, name=name, gpu_type=gpu_type, nodes=1, gpus_per_node=gpus, max_time_s=HOUR, read_at=now()
+        )
     page = window.post(ADDRESS, shape(allocation, gpus_per_node=1, time_limit="15m"))
     assert [row[3] for row in rows(page)] == ["h100", "night"]
 
