@@ -11,7 +11,8 @@ manage := SAOLA_ENV_FILE=$(CURDIR)/$(STACK)/env/manage.env $(python) manage.py
 # need none of it but PostgreSQL; who kills that runs alone.
 unit := not (browser or slurm or stack or fault)
 slurm := slurm and not (stack or fault)
-many := $(addprefix tests/scheduler/settlement/test_,fifty_mixed_jobs.py real_records.py)
+# One after another: a job on all nodes, and a node that is reserved, would wait for each other for ever.
+many := $(addprefix tests/scheduler/settlement/test_,fifty_mixed_jobs.py real_records.py real_places.py)
 long := tests/year $(addprefix tests/scheduler/accounts/test_,holes.py special_holes.py two_clusters.py)
 dying := (stack or fault) and not (browser or alone)
 test_server := SAOLA_ENV_FILE=$(CURDIR)/.stack-test/env/manage.env
