@@ -48,7 +48,7 @@ class Centre:
         failed = CycleStep.objects.filter(cluster=self.cluster).exclude(error="")
         assert not failed, [(step.step, step.error) for step in failed]
 
-    def cycle_until(self, reached: Callable[[], bool], *, within_s: float = 120, every_s: float = 1.0) -> None:
+    def cycle_until(self, reached: Callable[[], bool], *, within_s: float = 240, every_s: float = 1.0) -> None:
         deadline = time.monotonic() + within_s
         while True:
             self.cycle()

@@ -29,7 +29,7 @@ def turn(real: Real) -> None:
     waiting_follow(cluster=real.cluster, adapter=real.adapter, queue=look.queue)
 
 
-def turn_until(real: Real, reached: Callable[[], bool], *, within_s: float = 60) -> None:
+def turn_until(real: Real, reached: Callable[[], bool], *, within_s: float = 180) -> None:
     deadline = time.monotonic() + within_s
     turn(real)
     while not reached():
