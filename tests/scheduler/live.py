@@ -166,7 +166,7 @@ class Rubbish:
 RUBBISH = Rubbish()
 
 
-def wait_for(what: str, ask: Callable[[], T], limit_s: float = 30, every_s: float = 0.25) -> T:
+def wait_for(what: str, ask: Callable[[], T], limit_s: float = 150, every_s: float = 0.25) -> T:
     deadline = time.monotonic() + limit_s
     while not (found := ask()):
         assert time.monotonic() < deadline, f"waited {limit_s} s for {what}"
