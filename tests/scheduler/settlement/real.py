@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from django.conf import settings
+from django.db.models import QuerySet
 
 from portal.clock import now
 from portal.people.models import Project, User
@@ -54,7 +55,10 @@ class Centre:
             self.cycle()
             if reached():
                 return
-            assert time.monotonic() < deadline, [(line.job_id, line.state, line.reason) for line in self.queue()]
+            assert time.monotonic() < deadline, (
+                [(line.job_id, line.state, line.reason) for line in self.queue()],
+                [(run.job.name, run.job.state, run.job.reason, run.job_id_raw) for run in self.runs_open()],
+            )
             time.sleep(every_s)
 
     def queue(self):
@@ -69,7 +73,10 @@ class Centre:
 
     def is_settled(self) -> bool:
         """Nothing in Slurm's queue, nothing open in the portal."""
-        return not self.queue() and not Run.objects.filter(cluster=self.cluster, ended_at=None).exists()
+        return not self.queue() and not self.runs_open().exists()
+
+    def runs_open(self) -> QuerySet[Run]:
+        return Run.objects.filter(cluster=self.cluster, ended_at=None).select_related("job")
 
     def sbatch(self, *options: str, script: str, place: int = 0, gpu_type: str = "h100", as_root: bool = False) -> int:
         """Plain sbatch by the project's researcher; `as_root` for that researcher, past the fence of job_submit.lua."""
