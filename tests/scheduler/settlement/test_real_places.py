@@ -4,6 +4,7 @@ import pytest
 
 from quotas.allocations.selectors import allocation_balances
 from scheduler.accounts.models import LimitReading
+from scheduler.accounts.services import plan_make
 from scheduler.clusters.models import QosRule
 from scheduler.clusters.names import account_name, cpu_qos
 from scheduler.clusters.services import gpu_slice_add, qos_rule_set
@@ -26,7 +27,7 @@ def centre(db):
     gpu_slice_add(gpu_type=SLICE, parent="h100", parts=1, whole=7)
     with real_centre() as made:
         qos_rule_set(cluster=made.cluster, kind=QosRule.Kind.CPU, time_limit_s=3_600, jobs=4, queued=8, cpus=8)
-        made.cycle()
+        made.cycle_until(lambda: not plan_make(cluster=made.cluster, adapter=made.adapter).changes)
         yield made
 
 
