@@ -71,6 +71,18 @@ class LiveSlurm:
 
     # ---- running programs
 
+    def give_back(self) -> int:
+        """As an operator after a daemon's death: Slurm drains a node on which a launch failed and holds its job.
+
+        Returns how many nodes work again.
+        """
+        for line in self.root.ask("squeue", "-h", "-a", "-o", "%A %r").out.splitlines():
+            number, reason = line.split(" ", 1)
+            if reason == "launch failed requeued held":
+                self.root.ask("scontrol", "release", number)
+        drained = set(self.root.ask("sinfo", "-h", "-N", "-t", "drain,down", "-o", "%N").out.split())
+        return sum(not self.root.ask("scontrol", "update", f"nodename={one}", "state=resume").code for one in drained)
+
     def admin(self, program: str, *arguments: str) -> str:
         """As root; must succeed."""
         return self.root.read(program, *arguments)

@@ -1,7 +1,7 @@
 """What people ask of their jobs on the way: cancel, hold and release, back into the queue, more time, one task less.
 
 It looks again and again and asks for what is still missing, as people do whose last request went nowhere. And an
-operator gives nodes back to work that Slurm drained by itself because a killed daemon could not end a job there.
+operator gives back nodes that Slurm drained, and jobs that it held, because a killed daemon could not launch one.
 """
 
 from dataclasses import dataclass, field
@@ -78,10 +78,7 @@ class Attendant:
         if now() - self.nodes_seen_at < timedelta(seconds=ASKED_AGAIN_S):
             return
         self.nodes_seen_at = now()
-        root = LiveSlurm().root
-        drained = set(root.ask("sinfo", "-h", "-N", "-t", "drain,down", "-o", "%N").out.split())
-        for name in drained:
-            self.nodes_resumed += not root.ask("scontrol", "update", f"nodename={name}", "state=resume").code
+        self.nodes_resumed += LiveSlurm().give_back()
 
     def _hold_and_release(self, job: Job, wish: Wish) -> None:
         if job.state != Job.State.PENDING:
