@@ -69,7 +69,8 @@ def nobody_is_lost_or_doubled(
     assert not [job for job in jobs.values() if job.origin != Job.Origin.PORTAL]
     runs = {(run.job_id_raw, run.submit_at): run for run in Run.objects.filter(job__in=jobs)}
     states: dict[UUID, dict[int, str]] = defaultdict(dict)  # of each job's tasks, as slurmdbd has their last runs
-    for record in sorted(_records(places, since), key=lambda record: record.submit_at):
+    numbers = [job.slurm_job_id for job in jobs.values() if job.slurm_job_id is not None]
+    for record in sorted(_records(places, since, numbers), key=lambda record: record.submit_at):
         run = runs.get((record.job_id_raw, record.submit_at))
         if run is None:
             assert record.start_at is None, f"{record} is nobody's"
@@ -87,11 +88,16 @@ def nobody_is_lost_or_doubled(
     return otherwise
 
 
-def _records(places: list[Project], since: datetime) -> list[AccountingRecord]:
+def _records(places: list[Project], since: datetime, numbers: list[int]) -> list[AccountingRecord]:
+    """By time, so that nobody's are among them, and by number: a killed slurmdbd leaves some in no list by time."""
     cluster = Cluster.objects.get(name="local")
     accounts = {account_name(cluster, place.slug) for place in places}
-    records = adapter_for("local").records(since=since)
-    return [record for record in records if record.account in accounts and record.submit_at >= since]
+    slurm = adapter_for("local")
+    records = {
+        (record.job_id_raw, record.submit_at): record
+        for record in (*slurm.records(since=since), *slurm.records(job_ids=numbers))
+    }
+    return [record for record in records.values() if record.account in accounts and record.submit_at >= since]
 
 
 def nothing_is_held(places: list[Project]) -> None:
