@@ -29,8 +29,8 @@ def centre(db):
         qos_rule_set(cluster=made.cluster, kind=QosRule.Kind.CPU, time_limit_s=3_600, jobs=4, queued=8, cpus=8)
         made.cycle_until(lambda: not plan_make(cluster=made.cluster, adapter=made.adapter).changes)
         yield made
-        # Its name is the prefix's: the next centre would take one that it did not make for somebody else's.
-        LiveSlurm().admin("sacctmgr", "-i", "delete", "qos", cpu_qos(made.cluster))
+    # Its name is the prefix's: the next centre would take one that it did not make for somebody else's.
+    LiveSlurm().admin("sacctmgr", "-i", "delete", "qos", cpu_qos(made.cluster))
 
 
 @pytest.fixture
