@@ -1,5 +1,6 @@
 """One job: reading it, what it wrote, and what is asked of it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -169,7 +170,7 @@ def _perhaps(body: object, *, is_coming: bool) -> HttpResponse:
 # --- what is asked of it ------------------------------------------------------------------------------------------
 
 
-class Asked(Endpoint):
+class Asked(Endpoint, ABC):
     """Base of what is asked of a job in Slurm: taken down now (202), carried out by the cluster's worker."""
 
     scopes = {"POST": {OPERATE}}
@@ -184,8 +185,9 @@ class Asked(Endpoint):
             raise Refused.one(409, code, str(impossible)) from impossible
         return _whole(request, selectors.job_get(request.user, job.pk), status=202)
 
+    @abstractmethod
     def ask(self, request: ApiRequest, job: Job, **parts: str) -> None:
-        raise NotImplementedError
+        """Takes it down. Raises JobEnded, VerbImpossible."""
 
 
 class JobCancel(Asked):

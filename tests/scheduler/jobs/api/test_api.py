@@ -5,15 +5,13 @@ from html import unescape
 from uuid import uuid4
 
 import pytest
-from django.core.cache import caches
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from portal.clock import now
 from quotas.ledger.models import Transfer
-from scheduler.jobs.models import Dependency, Job, Order, Run, SubmissionKey
-from scheduler.jobs.orders.words import order_words
+from scheduler.jobs.models import Dependency, Job, Run, SubmissionKey
 from scheduler.jobs.presets import presets
 from scheduler.jobs.services import job_cancel
 from scheduler.jobs.tasks import KEYS_KEPT, submission_keys_forget
@@ -22,6 +20,7 @@ from tests.counting import QUERIES_MOST, queries_of
 from tests.portal.api.programs import Program, program_of, token_for
 from tests.quotas.makers import HOUR, award, balance, programme, tariff
 from tests.scheduler.datasets.makers import named, offered
+from tests.scheduler.jobs.api.answers import errors
 from tests.scheduler.jobs.makers import SCRIPT, submit
 from tests.scheduler.jobs.stepping import attempt, cycle
 from tests.scheduler.jobs.test_concurrency import at_once
@@ -30,16 +29,6 @@ pytestmark = pytest.mark.django_db
 
 JOBS, ESTIMATE, NEW = reverse("jobs_v1:jobs"), reverse("jobs_v1:estimate"), reverse("jobs:new")
 SUBMISSION_QUERIES_MOST = 30
-
-
-@pytest.fixture(autouse=True)
-def _empty_cache() -> None:
-    caches["redis"].clear()
-
-
-@pytest.fixture
-def program(submitter) -> Program:
-    return program_of(submitter)
 
 
 @pytest.fixture
@@ -52,16 +41,6 @@ def body(allocation) -> dict[str, object]:
         "time_limit": "1h",
         "script": SCRIPT,
     }
-
-
-@pytest.fixture
-def at(job):
-    return lambda name, *more: reverse(f"jobs_v1:{name}", args=[job.pk, *more])
-
-
-def errors(response, status=422) -> list[dict]:
-    assert response.status_code == status, response.content
-    return response.json()["errors"]
 
 
 # --- submitting ---------------------------------------------------------------------------------------------------
@@ -389,36 +368,3 @@ def test_log_and_files_come_with_a_later_look(program, job, slurm, at, work):
     program.get(at("file") + "?p=none")
     work()
     assert [error["code"] for error in errors(program.get(at("file") + "?p=none"), 409)] == ["absent"]
-
-
-# --- what is asked of it ------------------------------------------------------------------------------------------
-
-
-def test_what_is_asked_is_what_the_page_asks(program, job, slurm, at):
-    job = attempt(job, slurm)
-    held = program.post(at("order", "hold"))
-    assert (held.status_code, held.json()["order"]) == (202, order_words(Order.objects.get()))
-    assert Order.objects.get().verb == "hold"
-    assert program.post(at("order", "hold")).status_code == 202  # asked twice is asked once
-    assert Order.objects.count() == 1
-    assert [error["code"] for error in errors(program.post(at("order", "release")), 409)] == ["impossible"]
-    assert program.post(at("cancel")).status_code == 202
-    job.refresh_from_db()
-    assert job.cancel_requested_by == job.person
-
-
-def test_more_time_is_asked_for_in_words(program, job, slurm, at):
-    slurm.start(attempt(job, slurm).slurm_job_id)
-    cycle(job, slurm)
-    for wrong in ({}, {"time_limit": "soon"}, {"time_limit": 90}, {"time_limit": {"a": 1}}):
-        assert errors(program.post(at("extend"), wrong))[0]["field"] == "time_limit"
-    assert [error["code"] for error in errors(program.post(at("extend"), {"time_limit": "60h"}), 409)] == ["impossible"]
-    assert program.post(at("extend"), {"time_limit": "3h"}).status_code == 202
-    order = Order.objects.get()
-    assert (order.verb, order.time_limit_s) == ("extend", 3 * HOUR)
-    assert Run.objects.get().held_gpu_seconds == 2 * (3 * HOUR + 60)
-
-
-def test_what_has_ended_is_not_cancelled(program, job, at):
-    assert program.post(at("cancel")).json()["state"] == "cancelled"
-    assert [error["code"] for error in errors(program.post(at("cancel")), 409)] == ["ended"]

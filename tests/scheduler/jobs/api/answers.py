@@ -1,0 +1,6 @@
+"""What the API answers, read."""
+
+
+def errors(response, status=422) -> list[dict]:
+    assert response.status_code == status, response.content
+    return response.json()["errors"]
