@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from quotas.allocations.errors import QuotaError
 from quotas.allocations.models import Allocation, ChangeRequest, Refund, Voucher
-from quotas.allocations.selectors import allocation_balances
+from quotas.allocations.selectors import free_gpu_seconds
 from quotas.allocations.services import changes, proposed
 from quotas.allocations.services.exchange import exchange_sources, exchanged
 from quotas.allocations.services.money import price_of_voucher
@@ -118,7 +118,7 @@ def _change(proposal: Proposal) -> list[Fact]:
 
 
 def _allocation_facts(label: str, allocation: Allocation) -> Fact:
-    free = gpu_hours_text(allocation_balances([allocation.pk])[allocation.pk].free)
+    free = gpu_hours_text(free_gpu_seconds(allocation))
     what = _("%(project)s on %(cluster)s, %(free)s GPU-hours free now") % {
         "project": allocation.project.title,
         "cluster": cluster_title(allocation.cluster),

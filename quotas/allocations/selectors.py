@@ -18,6 +18,7 @@ from portal.people.models import Organisation, Project
 from portal.people.rules import Person, is_operator, reads_everything
 from portal.people.selectors import projects_of, projects_visible
 from quotas.allocations.models import Allocation, Refund, Voucher, Withdrawal
+from quotas.ledger.selectors import balances
 
 _ZERO = Value(0, output_field=BigIntegerField())
 
@@ -67,6 +68,11 @@ def allocation_balances(ids: Iterable[int]) -> dict[int, AllocationBalance]:
     """The balances of any number of allocations in one query, read at one moment."""
     rows = Allocation.objects.filter(pk__in=set(ids)).order_by()
     return {row["pk"]: _balance(row) for row in rows.annotate(pending_out=_withdrawals()).values("pk", *_TOTALS)}
+
+
+def free_gpu_seconds(allocation: Allocation) -> int:
+    """What a new job can take, `AllocationBalance.free` alone: asked before every submission, from one account."""
+    return balances([allocation.account_id])[allocation.account_id].free
 
 
 def allocation_limits(ids: Iterable[int]) -> dict[int, int]:

@@ -3,7 +3,7 @@
 Reads only, from what the cluster's worker saw last.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -23,12 +23,14 @@ from scheduler.jobs.models import Job
 from scheduler.jobs.preflight import PartitionLimits
 from scheduler.jobs.special import Special, Window
 
+Rules = Mapping[str, PersonLimits]  # of a cluster, by kind
 
-def partition_limits(cluster: Cluster, gpu_type: str) -> tuple[PartitionLimits, ...]:
+
+def partition_limits(cluster: Cluster, gpu_type: str, rules: Rules) -> tuple[PartitionLimits, ...]:
     """Those on which an allocation of the type may be used; the CPU partition where the cluster offers it."""
     slices = slices_read()
     fitting = Q(gpu_type__in=slices.of_parent(gpu_type))
-    if QosRule.Kind.CPU in person_limits(cluster):
+    if QosRule.Kind.CPU in rules:
         fitting |= Q(gpus_per_node=0, nodes__gt=0)
     return tuple(
         PartitionLimits(
@@ -48,12 +50,11 @@ def partition_limits(cluster: Cluster, gpu_type: str) -> tuple[PartitionLimits, 
 
 
 def special_get(
-    *, person: User, allocation: Allocation, cluster: Cluster, moment: datetime, reservation: str = ""
+    *, person: User, allocation: Allocation, cluster: Cluster, rules: Rules, moment: datetime, reservation: str = ""
 ) -> Special:
-    limits = person_limits(cluster)
     return Special(
-        cpu=limits.get(QosRule.Kind.CPU),
-        sandbox=limits[QosRule.Kind.SANDBOX] if allocation.voucher.programme.is_sandbox else None,
+        cpu=rules.get(QosRule.Kind.CPU),
+        sandbox=rules[QosRule.Kind.SANDBOX] if allocation.voucher.programme.is_sandbox else None,
         windows=tuple(
             Window(row.name, row.partition, row.starts_at, row.ends_at)
             for row in reservations_for(person, [allocation.project], cluster, moment)

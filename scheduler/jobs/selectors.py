@@ -15,11 +15,12 @@ from portal.people.selectors import organisations_managed, projects_of, projects
 from quotas.allocations.models import Allocation
 from quotas.allocations.selectors import (
     AllocationRow,
-    allocation_balances,
     allocations_visible,
+    free_gpu_seconds,
     usable_allocations,
 )
 from scheduler.clusters.models import Cluster
+from scheduler.clusters.qos_rules import person_limits
 from scheduler.jobs.models import Job, Order, Run, UnixAccountSeen
 from scheduler.jobs.places import partition_limits, special_get
 from scheduler.jobs.preflight import Facts
@@ -132,9 +133,17 @@ def submission_choices(person: Person) -> list[ProjectChoice]:
     return [ProjectChoice(project, usable_allocations(person, project)) for project in projects]
 
 
+# What a submission needs of its allocation: whole rows of all these tables would cost as much as all that it writes.
+_ASKED = (
+    *("cluster", "gpu_type", "qos", "state", "starts_on", "ends_on", "account"),
+    *("project__slug", "project__title", "project__is_active", "project__organisation"),
+    "voucher__programme__is_sandbox",
+)
+
+
 def allocation_chosen(person: User, pk: int) -> Allocation | None:
     """An allocation that the person may see, in whatever state: what stands in the way of using it is said later."""
-    rows = Allocation.objects.select_related("project__organisation", "voucher__programme")
+    rows = Allocation.objects.select_related("project", "voucher__programme").only(*_ASKED)
     # Nearly always one of the person's own projects; the other ways to see one cost far more to ask.
     own = rows.filter(pk=pk, project__in=ProjectMembership.objects.filter(user=person).values("project")).first()
     return own or allocations_visible(person).filter(pk=pk).first()
@@ -150,20 +159,26 @@ def facts_get(
 ) -> Facts:
     """What the preflight needs to know: balance, partitions as last read, the person's unix account."""
     name = person.unix_account or ""
+    rules = person_limits(cluster)
     seen = UnixAccountSeen.objects.filter(cluster=cluster, name=name).values_list("exists", flat=True).first()
     return Facts(
         today=centre_date(moment),
         allocation_state=allocation.state,
         starts_on=allocation.starts_on,
         ends_on=allocation.ends_on,
-        free_gpu_seconds=allocation_balances([allocation.pk])[allocation.pk].free,
+        free_gpu_seconds=free_gpu_seconds(allocation),
         overshoot_s=cluster.overshoot_s,
         cluster_title=cluster.title,
-        partitions=partition_limits(cluster, allocation.gpu_type),
+        partitions=partition_limits(cluster, allocation.gpu_type, rules),
         unix_account=name,
         unix_account_exists=seen,
         special=special_get(
-            person=person, allocation=allocation, cluster=cluster, moment=moment, reservation=reservation
+            person=person,
+            allocation=allocation,
+            cluster=cluster,
+            rules=rules,
+            moment=moment,
+            reservation=reservation,
         ),
     )
 

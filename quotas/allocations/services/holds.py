@@ -11,7 +11,7 @@ from quotas.actors import Actor, actor_key
 from quotas.allocations.errors import AllocationNotOpen, BalanceTooSmall
 from quotas.allocations.models import Allocation
 from quotas.allocations.services.follow import withdrawals_follow
-from quotas.allocations.services.locks import allocation_accounts_lock, allocation_lock
+from quotas.allocations.services.locks import allocation_accounts_lock
 from quotas.ledger.errors import HoldUnknown, InsufficientBalance
 from quotas.ledger.models import Transfer
 from quotas.ledger.selectors import balances
@@ -60,7 +60,8 @@ def holds_take(
 ) -> None:
     """Several holds at once (an array's tasks), amounts by hold, all or none; otherwise as `hold_take`."""
     with transaction.atomic():
-        allocation = allocation_lock(allocation_id)
+        # Its own row only: every submission comes by here. No charge is booked, so no account besides is locked.
+        allocation = Allocation.objects.select_for_update(no_key=True).get(pk=allocation_id)
         # A hold that was taken stays taken when the allocation closes before the caller hears of it.
         if not is_open(allocation, event_at) and not _all_taken(amounts_gpu_seconds):
             raise AllocationNotOpen(state=allocation.state, starts_on=allocation.starts_on, ends_on=allocation.ends_on)

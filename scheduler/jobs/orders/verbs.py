@@ -14,7 +14,7 @@ from portal.clock import now
 from portal.outbox.services import message_write
 from portal.people.models import User
 from quotas.allocations.errors import AllocationNotOpen, BalanceTooSmall
-from quotas.allocations.selectors import allocation_balances
+from quotas.allocations.selectors import free_gpu_seconds
 from quotas.units import gpu_hours_text
 from scheduler.clusters.models import Partition
 from scheduler.clusters.slices import slices_read
@@ -184,7 +184,7 @@ def _order_write(order: Order) -> Order:
 
 def _another_run_check(job: Job, run: Run) -> None:
     """What this run has used is charged, the rest of its hold comes back, and the next run takes its own."""
-    free = allocation_balances([job.allocation_id])[job.allocation_id].free
+    free = free_gpu_seconds(job.allocation)
     used = run.gpus * max(int((now() - run.started_at).total_seconds()), 0) if run.started_at else 0
     used = slices_read().charged(job.gpu_type, used)
     comes_back = max(run.held_gpu_seconds - used, 0) if run.hold and not run.hold_resolved else 0
