@@ -1,11 +1,12 @@
 """A cluster of national size: 1,280 nodes of 8 GPUs, 5,000 jobs in the queue. What a look costs the worker, and a page.
 
-    .venv/bin/python -m benchmarks.cluster_page [--nodes 1280] [--jobs 5000] [--refreshes 500] [--rounds 60]
+    .venv/bin/python -m benchmarks.cluster_page [--real] [--nodes 1280] [--jobs 5000] [--refreshes 500] [--rounds 60]
 
 Slurm's own answers are not asked for but written, in the form in which it prints them (recorded from Slurm 22.05, the
-line of a node and of a job varied): what is measured is everything of ours, from the text to the stored look. Memory is
-the process's, after the tenth and after the last refresh. Prints one line a figure: name value unit aim. Works in a
-database of its own, which it drops at the end.
+line of a node and of a job varied): what is measured is everything of ours, from the text to the stored look. With
+--real a slurmctld is asked, one of its own with 128 emulated nodes of 80 GPUs and as many jobs (national_slurm.py; a
+test stack must run). Memory is the process's, after the tenth and after the last refresh. Prints one line a figure:
+name value unit aim. Works in a database of its own, which it drops at the end.
 """
 
 import argparse
@@ -14,7 +15,8 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import django
@@ -26,6 +28,7 @@ django.setup()
 from django.urls import reverse  # noqa: E402
 
 from benchmarks.database import own_database  # noqa: E402
+from benchmarks.national_slurm import national_slurm  # noqa: E402
 from benchmarks.pages import browser_of, page  # noqa: E402
 from portal.clock import now  # noqa: E402
 from portal.people.models import CentreRole, User  # noqa: E402
@@ -39,6 +42,7 @@ from tests import factories  # noqa: E402
 RECORDED = Path(__file__).resolve().parent.parent / "tests/scheduler/clusters/recorded"
 P95_MS_MOST, REFRESH_S_MOST, GROWTH_MOST = 200, 3, 1.1
 ORGANISATIONS, PROJECTS_EACH = 40, 5
+ACCOUNT_PREFIX = "sl-"
 
 
 class Written(Programs):
@@ -77,7 +81,7 @@ def _row(number: int) -> Sequence[str]:
     given = {
         "JobID": str(1000 + number),
         "UserName": f"user{number % 300}",
-        "Account": f"sl-p{project}",
+        "Account": f"{ACCOUNT_PREFIX}p{project}",
         "QOS": f"a{project}",
         "Partition": "h100",
         "State": "RUNNING" if runs else "PENDING",
@@ -102,28 +106,46 @@ def resident_mib() -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--nodes", type=int, default=1280)
+    parser.add_argument("--real", action="store_true")
+    parser.add_argument("--nodes", type=int, help="1280, or 128 real ones")
     parser.add_argument("--jobs", type=int, default=5000)
     parser.add_argument("--refreshes", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=60)
     options = parser.parse_args()
-    with own_database("cluster_page"):
-        cluster = Cluster.objects.create(name="national", title="Cụm quốc gia", created_at=now())
-        people = _people()
-        adapter = CommandsAdapter(cluster="national", programs=Written(options.nodes, options.jobs))
-        seconds, after_tenth = [], 0.0
-        for number in range(options.refreshes):
-            began = time.process_time()
-            snapshot_take(cluster=cluster, adapter=adapter)
-            seconds.append(time.process_time() - began)
-            if number == min(9, options.refreshes - 1):
-                after_tenth = resident_mib()
-        print(f"cluster_refresh_processor {statistics.median(seconds):.2f} s <={REFRESH_S_MOST}")
-        print(f"cluster_refresh_memory {resident_mib():.0f} MiB -")
-        print(f"cluster_refresh_memory_growth {resident_mib() / after_tenth:.3f} ratio <={GROWTH_MOST}", flush=True)
-        address = reverse("clusters:capacity", args=["national"])
-        for who, person in people.items():
-            page(f"cluster_page_{who}", browser_of(person), address, options.rounds, P95_MS_MOST)
+    with own_database("cluster_page"), _asked(options) as adapter:
+        measure("cluster_real" if options.real else "cluster", adapter, options.refreshes, options.rounds)
+
+
+@contextmanager
+def _asked(options: argparse.Namespace) -> Iterator[CommandsAdapter]:
+    if options.real:
+        with national_slurm(nodes=options.nodes or 128, jobs=options.jobs, account_prefix=ACCOUNT_PREFIX) as adapter:
+            yield adapter
+    else:
+        yield CommandsAdapter(cluster="national", programs=Written(options.nodes or 1280, options.jobs))
+
+
+def measure(name: str, adapter: CommandsAdapter, refreshes: int, rounds: int) -> None:
+    cluster = Cluster.objects.create(
+        name="national", title="Cụm quốc gia", account_prefix=ACCOUNT_PREFIX, created_at=now()
+    )
+    people = _people()
+    seconds, used_s, after_tenth = [], [], 0.0
+    for number in range(refreshes):
+        began, used = time.monotonic(), time.process_time()
+        look = snapshot_take(cluster=cluster, adapter=adapter)
+        used_s.append(time.process_time() - used)
+        seconds.append(time.monotonic() - began)
+        if number == min(9, refreshes - 1):
+            after_tenth = resident_mib()
+    print(f"{name}_refresh_jobs {len(look.queue)} jobs -")
+    print(f"{name}_refresh_processor {statistics.median(used_s):.2f} s <={REFRESH_S_MOST}")
+    print(f"{name}_refresh_p95 {statistics.quantiles(seconds, n=20)[-1]:.2f} s <={REFRESH_S_MOST}")
+    print(f"{name}_refresh_memory {resident_mib():.0f} MiB -")
+    print(f"{name}_refresh_memory_growth {resident_mib() / after_tenth:.3f} ratio <={GROWTH_MOST}", flush=True)
+    address = reverse("clusters:capacity", args=["national"])
+    for who, person in people.items():
+        page(f"{name}_page_{who}", browser_of(person), address, rounds, P95_MS_MOST)
 
 
 def _people() -> dict[str, User]:
