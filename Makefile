@@ -10,6 +10,8 @@ manage := SAOLA_ENV_FILE=$(CURDIR)/$(STACK)/env/manage.env $(python) manage.py
 # First those in Slurm and in a browser, which often wait. Then the tests that kill the stack's processes, beside those that
 # need none of it but PostgreSQL; who kills that runs alone.
 unit := not (browser or slurm or stack or fault)
+# The files that use one of these marks: to read all the others to find that none does takes 8 s of CPU a group.
+marked = $(shell grep -rlE --include='test_*.py' 'pytest\.mark\.($(1))\b' tests)
 slurm := slurm and not (stack or fault)
 # One after another: a job on all nodes, and a node that is reserved, would wait for each other for ever.
 many := $(addprefix tests/scheduler/settlement/test_,fifty_mixed_jobs.py real_records.py real_places.py)
@@ -51,7 +53,7 @@ test: ## Build the test stack beside a running one, check, and run every test (u
 	@$(MAKE) --no-print-directory test-database
 	@$(MAKE) --no-print-directory -j5 -O test-browser test-accounts test-long test-jobs test-records
 	@$(MAKE) --no-print-directory -j4 -O test-dying test-units test-scheduler test-quotas
-	@$(test_env) $(pytest) -m alone
+	@$(test_env) $(pytest) -m alone $(call marked,alone)
 
 test-database:  # migrated once, in 20 s of CPU, and copied by each group
 	@$(test_server) TEST_DB_SUFFIX=_template $(pytest) --create-db --reuse-db tests/portal/outbox/test_relay.py >/dev/null
@@ -66,7 +68,7 @@ test-quotas:
 	@$(test_env) TEST_DB_SUFFIX=_quotas $(pytest) -m "$(unit)" tests/quotas
 
 test-browser:
-	@$(test_env) TEST_DB_SUFFIX=_browser $(pytest) -m browser  # never with others: the browser's event loop stays in it
+	@$(test_env) TEST_DB_SUFFIX=_browser $(pytest) -m browser $(call marked,browser)  # never with others: the browser's event loop stays in it
 
 test-accounts:
 	@$(test_env) TEST_DB_SUFFIX=_accounts $(pytest) -m "$(slurm)" tests/scheduler/accounts $(addprefix --ignore=,$(long))
@@ -75,13 +77,13 @@ test-long:
 	@$(test_env) TEST_DB_SUFFIX=_long $(pytest) -m "$(slurm)" $(long)
 
 test-dying:
-	@$(test_env) TEST_DB_SUFFIX=_dying $(pytest) -m "$(dying)"
+	@$(test_env) TEST_DB_SUFFIX=_dying $(pytest) -m "$(dying)" $(call marked,stack|fault)
 
 test-jobs:
 	@$(test_env) TEST_DB_SUFFIX=_jobs $(pytest) -m "$(slurm)" tests/scheduler/jobs tests/scheduler/clusters $(many)
 
 test-records:
-	@$(test_env) TEST_DB_SUFFIX=_records $(pytest) -m "$(slurm)" $(addprefix --ignore=,tests/scheduler/accounts tests/year tests/scheduler/jobs tests/scheduler/clusters $(many))
+	@$(test_env) TEST_DB_SUFFIX=_records $(pytest) -m "$(slurm)" $(filter-out tests/year/% $(addprefix tests/scheduler/,accounts/% jobs/% clusters/%) $(many),$(call marked,slurm))
 
 test-pyslurm: ## Both adapters against a Slurm of their own: SLURM_PREFIX=, PYSLURM= (see CONTRIBUTING.md)
 	@test -x "$(SLURM_PREFIX)/sbin/slurmctld" || { echo "make: SLURM_PREFIX names no Slurm (SLURM_PREFIX/sbin/slurmctld)"; exit 1; }
