@@ -44,6 +44,7 @@ class Seen:
     started_at: datetime | None
     ended_at: datetime | None
     array_rest: str = ""
+    is_record: bool = False  # slurmdbd's; else a line of squeue
 
     @property
     def key(self) -> Key:
@@ -161,6 +162,7 @@ def of_record(record: AccountingRecord, ours: Ours) -> Seen:
         started_at=record.start_at,
         ended_at=record.end_at if record.is_final else None,
         array_rest=record.job_id if array and not array[2].isdigit() else "",
+        is_record=True,
     )
 
 

@@ -1,8 +1,9 @@
 """Which `Run` a line of squeue or a record of sacct is, and rows for what was submitted outside the portal.
 
 A run is found by its key. A key seen for the first time is, in this order: the next run of a requeued job (same number
-and user, later submit time), a task of a known array, a job of the portal that is still being looked for (left alone:
-the jobs app binds it, by more than its comment), or a job that was submitted outside the portal.
+and user, later submit time), a task of a known array, a run of a portal's job before the one that it was bound by, a
+job of the portal that is still being looked for (left alone: the jobs app binds it, by more than its comment), what an
+attempt left that slurmctld forgot (nothing), or a job that was submitted outside the portal.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -36,7 +37,7 @@ class _Known:
     unbound: dict[int, Run] = field(default_factory=dict)  # by JobIDRaw: a next run whose submit time is not known yet
     earlier: dict[int, list[Run]] = field(default_factory=dict)  # by JobIDRaw
     jobs: dict[int, list[Job]] = field(default_factory=dict)  # by the number that Slurm gave the job or array
-    searched: dict[UUID, Job] = field(default_factory=dict)
+    commented: dict[UUID, Job] = field(default_factory=dict)  # the portal's jobs that comments name
     requeued: dict[int, list[datetime]] = field(default_factory=dict)  # by JobIDRaw: ends of runs before a requeue
     people: dict[str, User] = field(default_factory=dict)
     unseen: UnseenTasks = field(default_factory=dict)
@@ -52,7 +53,8 @@ def runs_ensure(*, cluster: Cluster, seen: Sequence[Seen], ours: Ours) -> dict[K
             if one.key in known.runs:
                 continue
             run = _next_run(one, known, cluster) or _array_task(one, known, cluster)
-            if run is None and not _is_searched(one, known) and not _is_waiting_rest(one, known):
+            run = run or _earlier_run(one, known, cluster)
+            if run is None and not (_is_searched(one, known) or _is_waiting_rest(one, known) or _is_left(one, known)):
                 run = _outside(one, known, cluster, ours)
             if run is not None:
                 known.runs[one.key] = run
@@ -80,8 +82,7 @@ def _known_read(cluster: Cluster, seen: Sequence[Seen]) -> _Known:
         known.jobs.setdefault(job.slurm_job_id, []).append(job)
     known.unseen = unseen_tasks(job for jobs in known.jobs.values() for job in jobs)
     comments = {comment for one in seen if (comment := _uuid(one.comment))}
-    searched = Job.objects.filter(cluster=cluster, pk__in=comments, state__in=SEARCHED_STATES, slurm_job_id=None)
-    known.searched = {job.pk: job for job in searched}
+    known.commented = {job.pk: job for job in Job.objects.filter(cluster=cluster, pk__in=comments).defer("script")}
     before = Record.objects.filter(
         cluster=cluster, job_id_raw__in=ids, state__in=REQUEUE_STATES, ended_at__isnull=False
     )
@@ -149,11 +150,33 @@ def _is_waiting_rest(one: Seen, known: _Known) -> bool:
     return bool(one.array_rest) and any(job.is_array and job.unix_account == one.user for job in jobs)
 
 
-def _is_searched(one: Seen, known: _Known) -> bool:
-    """Whether the jobs app is looking for this very job. Only a comment that names the user's own job counts."""
+def _commented(one: Seen, known: _Known) -> Job | None:
+    """The job that the comment names; only one of the user's own counts."""
     comment = _uuid(one.comment)
-    job = known.searched.get(comment) if comment else None
-    return job is not None and job.unix_account == one.user
+    job = known.commented.get(comment) if comment else None
+    return job if job is not None and job.unix_account == one.user else None
+
+
+def _earlier_run(one: Seen, known: _Known, cluster: Cluster) -> Run | None:
+    """A run before the one that its job was bound by: Slurm had put it back into the queue before anybody looked."""
+    job = _commented(one, known)
+    if job is None or job.slurm_job_id != (one.array_job_id or one.job_id) or one.started_at is None:
+        return None
+    assert job.slurm_submit_at is not None
+    is_earlier = one.ended_at is not None and one.submit_at < job.slurm_submit_at
+    return _run_new(one, job, known, cluster) if is_earlier else None
+
+
+def _is_searched(one: Seen, known: _Known) -> bool:
+    """Whether the jobs app is looking for this very job."""
+    job = _commented(one, known)
+    return job is not None and job.slurm_job_id is None and job.state in SEARCHED_STATES
+
+
+def _is_left(one: Seen, known: _Known) -> bool:
+    """A record that an attempt left, without a start or without an end: slurmctld forgot what it had accepted, and the
+    job was submitted again. Once slurmdbd knows both, it is charged."""
+    return one.is_record and None in (one.started_at, one.ended_at) and _commented(one, known) is not None
 
 
 def _outside(one: Seen, known: _Known, cluster: Cluster, ours: Ours) -> Run | None:

@@ -14,6 +14,7 @@ from portal.outbox.models import Message
 from quotas.ledger.models import Transfer
 from scheduler.clusters.adapters import parse
 from scheduler.clusters.adapters.protocol import ClusterError
+from scheduler.jobs.models import Job, Run
 from scheduler.settlement.errors import MoreMissing
 from scheduler.settlement.models import Kept, Reconciliation, Record
 from scheduler.settlement.services import missing_keep, reconcile, records_settle, settle
@@ -190,6 +191,45 @@ def test_an_operator_says_so_on_the_page(slurm, cluster, charged, compare, clien
     assert "khôi phục từ bản sao lưu" in page
     assert operator.full_name in page
     assert "Không chênh lệch" in page
+
+
+# ---- what a killed slurmctld leaves
+
+
+def test_a_run_before_the_one_that_a_job_was_bound_by_is_the_jobs_own(
+    cluster, portal_job, record_of, queued_as, balance
+):
+    """It could not be launched and was put back before the portal had found it."""
+    again = NOON + timedelta(seconds=30)
+    bound = portal_job(7, held=120, submit_at=again)
+    first = record_of(7, elapsed_s=3, state="NODE_FAIL", comment=str(bound.job_id))
+    second = queued_as(7, submit_at=again, restarts=1, comment=str(bound.job_id))
+    settle(cluster=cluster, records=[first], queue=[second])
+    assert Job.objects.get() == bound.job
+    assert sorted(Run.objects.values_list("submit_at", "charged_gpu_seconds")) == [(NOON, 3), (again, None)]
+    assert (balance().consumed, balance().held) == (3, 120)
+    settle(cluster=cluster, records=[first, record_of(7, submit_at=again)])
+    assert (balance().consumed, balance().held) == (63, 0)
+    assert Job.objects.get().state == Job.State.COMPLETED
+
+
+def test_the_record_of_an_attempt_that_slurmctld_forgot_is_nobodys_job(cluster, portal_job, record_of, balance):
+    comment = str(portal_job(8, submit_at=NOON + timedelta(seconds=30)).job_id)
+    left = [
+        record_of(number, state=state, elapsed_s=0, gpus={}, start_at=None, end_at=end_at, comment=comment)
+        for number, state, end_at in ((7, "PENDING", None), (8, "PENDING", None), (9, "COMPLETED", NOON))
+    ]
+    settle(cluster=cluster, records=left)
+    assert (Job.objects.count(), Run.objects.count(), balance().consumed) == (1, 1, 0)
+    # It ran all the same: whoever ran it is charged, and sees it.
+    settle(cluster=cluster, records=[record_of(7, comment=comment)])
+    assert (Job.objects.filter(origin="outside").count(), balance().consumed) == (1, 60)
+
+
+def test_a_comment_that_names_anothers_job_changes_nothing(cluster, portal_job, record_of):
+    comment = str(portal_job(7, submit_at=NOON + timedelta(seconds=30)).job_id)
+    settle(cluster=cluster, records=[record_of(7, user="hoa", comment=comment)])
+    assert sorted(Job.objects.values_list("origin", flat=True)) == ["outside", "portal"]
 
 
 # ---- late, and changed late
