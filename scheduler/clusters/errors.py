@@ -27,3 +27,8 @@ class StillInUse(ClusterRefusal):
             "%(jobs)d jobs are there and allocations have %(hours)s GPU-hours left. Let the jobs end and move the "
             "balances first: without its worker nothing there would be charged."
         ) % {"jobs": self.jobs, "hours": self.gpu_hours}
+
+
+class NodeNotOut(ClusterRefusal):
+    def __str__(self) -> str:
+        return _("The node works again by now, or is out for another reason than the one that you saw. Look again.")

@@ -16,7 +16,7 @@ from scheduler.clusters.models import Cluster, Snapshot
 
 NAME_FORM = r"[a-z][a-z0-9_-]{0,39}"  # Slurm's ClusterName is in lower case
 PREFIX_FORM = r"[a-z][a-z0-9]{0,9}-"
-_ADDRESSES = {"new", "card"}  # pages beside the clusters' own
+_ADDRESSES = {"new", "card", "nodes-out"}  # pages beside the clusters' own
 
 
 def clusters_known() -> dict[str, Known]:

@@ -1,10 +1,13 @@
 """Clusters as the portal knows them, and the last snapshot that a worker took. The web reads only these rows."""
 
+import uuid
+
 import pgtrigger
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from portal.audit.tracking import track
+from portal.people.models import User
 
 
 @track()
@@ -146,3 +149,33 @@ class Snapshot(models.Model):
     occupancy = models.JSONField(default=dict)  # occupancy.Occupancy.as_json
     pending_jobs = models.PositiveIntegerField(default=0)
     running_jobs = models.PositiveIntegerField(default=0)
+
+
+@track()
+class NodeOrder(models.Model):
+    """An operator's order that a node that was taken out works again, for the reason that they saw. The cluster's
+    worker carries it out and writes down what came of it."""
+
+    class State(models.TextChoices):
+        ASKED = "asked", _("On its way")
+        DONE = "done", _("Done")
+        REFUSED = "refused", _("Not possible")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4)
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="node_orders")
+    node = models.CharField(max_length=128)
+    seen = models.TextField(blank=True)  # Slurm's reason, with who and when
+    person = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    state = models.CharField(max_length=8, choices=State.choices, default=State.ASKED)
+    reason = models.TextField(blank=True)  # why not: a code of upkeep's, or Slurm's words
+    asked_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["cluster", "node"], condition=models.Q(state="asked"), name="node_order_one_at_a_time"
+            )
+        ]
+        indexes = [models.Index(fields=["cluster", "-asked_at"])]
+        ordering = ["-asked_at", "-id"]

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from django.db.models import QuerySet
 from django.http import Http404
+from django.shortcuts import get_object_or_404
 
 from portal.clock import now
 from portal.people.models import Organisation, Project, User
@@ -27,6 +28,13 @@ def clusters_shown(person: Person) -> QuerySet[Cluster]:
     """Every active cluster, for everybody who is logged in."""
     rows = Cluster.objects.filter(is_active=True).select_related("snapshot").defer("snapshot__nodes").order_by("name")
     return rows if isinstance(person, User) else rows.none()
+
+
+def cluster_get_of_centre(person: Person, name: str) -> Cluster:
+    """Raises Http404 for everybody but operators, approvers and auditors."""
+    if not reads_everything(person):
+        raise Http404
+    return get_object_or_404(Cluster, name=name)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ class JobsConfig(AppConfig):
         from scheduler.jobs.starts import tasks  # noqa: F401, PLC0415  Celery finds only the app's own by itself
 
         home_cards.register("jobs:card", order=20, show=is_in_a_project)
+        home_cards.register("jobs:left_card", order=7, wide=True, show=reads_everything)
         project_cards.register("jobs:project_card", order=20)
         project_cards.register("jobs:project_shell", order=60)
         navigation.register(

@@ -249,6 +249,7 @@ class Order(models.Model):
         RELEASE = "release", _("Release")
         REQUEUE = "requeue", _("Back into the queue")
         EXTEND = "extend", _("More time")
+        FREE = "free", _("Release by the centre")  # of what Slurm, or an administrator, holds
         CANCEL_TASK = "cancel_task", _("Cancel a task")
 
     class State(models.TextChoices):
@@ -280,6 +281,18 @@ class Order(models.Model):
         ]
         indexes = [models.Index(fields=["job", "-asked_at"])]
         ordering = ["-asked_at", "-id"]
+
+
+class SlurmHold(models.Model):
+    """A job that Slurm by itself, or an administrator, put on hold, as the worker last saw it: an operator releases or
+    cancels it. A job that waits for GPU-hours is none of these (settlement's HeldJob)."""
+
+    job = models.OneToOneField(Job, on_delete=models.CASCADE, related_name="slurm_hold")
+    reason = models.CharField(max_length=200)  # squeue's
+    since = models.DateTimeField()  # first seen so
+
+    class Meta:
+        ordering = ["since", "pk"]
 
 
 class SubmissionKey(models.Model):

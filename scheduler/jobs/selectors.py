@@ -21,7 +21,7 @@ from quotas.allocations.selectors import (
 )
 from scheduler.clusters.models import Cluster
 from scheduler.clusters.qos_rules import person_limits
-from scheduler.jobs.models import Job, Order, Run, UnixAccountSeen
+from scheduler.jobs.models import Job, Order, Run, SlurmHold, UnixAccountSeen
 from scheduler.jobs.places import partition_limits, special_get
 from scheduler.jobs.preflight import Facts
 
@@ -94,6 +94,13 @@ def job_get_readable(person: Person, pk: UUID) -> Job:
     Raises Http404 for all others.
     """
     return job_get_cancellable(person, pk)
+
+
+def slurm_holds(person: Person) -> QuerySet[SlurmHold]:
+    """Jobs that Slurm by itself, or an administrator, holds, the longest first: for those who read everything."""
+    found = SlurmHold.objects.filter(job__state__in=Job.OPEN_STATES, job__cancel_requested_at=None)
+    found = found.select_related("job__project", "job__person", "job__cluster").defer("job__script", "job__filled")
+    return found if reads_everything(person) else found.none()
 
 
 # --- an array's tasks ---------------------------------------------------------------------------------------------

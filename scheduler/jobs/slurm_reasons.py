@@ -33,6 +33,7 @@ _OPENS = _("It starts by itself when the operators open the partition again.")
 _POWER = _("The centre limits the power that may be drawn at the moment.")
 _BUFFER = _("It waits for the burst buffer that it asked for.")
 _LAUNCH = _("It could not be started on its node and was put on hold.")
+_NODE_BROKEN = _("The operators see to it: a node is most likely broken. You may cancel it.")
 
 _WORDS: dict[str, tuple[Text, Text]] = {
     # the usual ones
@@ -134,7 +135,7 @@ _WORDS: dict[str, tuple[Text, Text]] = {
     "JobLaunchFailure": (_("It could not be started on its node."), _TELL),
     "JobHoldMaxRequeue": (
         _("It failed to start too often and was put on hold."),
-        _("Tell the operators: a node is most likely broken."),
+        _NODE_BROKEN,
     ),
     "NonZeroExitCode": (_("Its program ended with an error."), _LOG),
     "RaisedSignal": (_("Its program was ended by a signal."), _LOG),
@@ -152,8 +153,8 @@ _WORDS: dict[str, tuple[Text, Text]] = {
         _("Submit it again with a later deadline or a shorter time limit."),
     ),
     # What Slurm writes in words instead
-    "launch failed requeued held": (_LAUNCH, _("Tell the operators: a node is most likely broken.")),
-    "launch failure limit exceeded requeued held": (_LAUNCH, _("Tell the operators: a node is most likely broken.")),
+    "launch failed requeued held": (_LAUNCH, _NODE_BROKEN),
+    "launch failure limit exceeded requeued held": (_LAUNCH, _NODE_BROKEN),
     "user env retrieval failed requeued held": (
         _("Your login settings could not be read on its node, and it was put on hold."),
         _("See whether your ~/.profile waits for something or fails; then ask for it to be released."),

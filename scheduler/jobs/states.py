@@ -23,6 +23,10 @@ OF_QUEUE: dict[str, str] = {
 PORTAL_REASON = "portal:"  # "portal:CODE key=value …": the page has words for it in the reader's language
 
 
+# Codes that say why a job ended; every other reason was for a wait or a doubt, and goes with it.
+WHY_ENDED = ("drift", "never", "chain_balance", "chain_done", "suspended", "ended")
+
+
 def portal_reason(code: str, /, **figures: object) -> str:
     return " ".join([f"{PORTAL_REASON}{code}", *(f"{key}={value}" for key, value in figures.items())])
 
@@ -35,3 +39,14 @@ def slurm_reason(code: str, message: str) -> str:
 # squeue's reasons for a job that somebody put on hold.
 HELD_BY_OWNER = "JobHeldUser"
 HELD_REASONS = (HELD_BY_OWNER, "JobHeldAdmin")
+_HELD_STATES = ("REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD")
+
+
+def is_left_held(state: str, reason: str) -> bool:
+    """Whether Slurm by itself, or an administrator, holds a job that waits: it stays so until somebody releases it.
+
+    `state` and `reason` as squeue says them; Slurm writes some reasons in words, "launch failed requeued held".
+    """
+    if OF_QUEUE.get(state) != Job.State.PENDING or reason == HELD_BY_OWNER:
+        return False
+    return state in _HELD_STATES or "held" in reason.lower() or reason == "JobHoldMaxRequeue"

@@ -2,6 +2,7 @@ from django.urls import path, register_converter
 
 from scheduler.jobs import views
 from scheduler.jobs.form import views as form
+from scheduler.jobs.orders import left_views as left
 from scheduler.jobs.orders import views as orders
 from scheduler.jobs.output import views as output
 from scheduler.jobs.starts import views as starts
@@ -31,6 +32,9 @@ urlpatterns = [
     path("new/save/", form.preset_save, name="preset_save"),
     path("presets/<int:pk>/withdraw/", form.preset_withdraw, name="preset_withdraw"),
     path("card/", views.card, name="card"),
+    path("left/card/", left.left_card, name="left_card"),
+    path("left/<slug:name>/", left.left, name="left"),
+    path("left/<slug:name>/free/", left.all_free, name="all_free"),
     path("project/<slug:slug>/card/", views.project_card, name="project_card"),
     path("project/<slug:slug>/shell/", views.project_shell, name="project_shell"),
     path("<uuid:pk>/", views.job, name="job"),
@@ -43,6 +47,7 @@ urlpatterns = [
     path("<uuid:pk>/usage/", output.job_usage, name="usage"),
     path("<uuid:pk>/cancel/", views.job_cancel, name="cancel"),
     path("<uuid:pk>/<verb:verb>/", orders.job_order, name="order"),
+    path("<uuid:pk>/free/", left.job_free, name="free"),
     path("<uuid:pk>/extend/", orders.job_extend, name="extend"),
     path("<uuid:pk>/tasks/", orders.job_tasks, name="tasks"),
     path("<uuid:pk>/tasks/<int:task>/cancel/", orders.task_cancel, name="task_cancel"),

@@ -8,6 +8,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
+from portal.people.rules import is_operator
 from portal.people.selectors import project_get, projects_of, projects_visible
 from portal.web.requests import PersonRequest
 from scheduler.clusters.slices import slices_read
@@ -124,4 +125,5 @@ def _live_context(request: PersonRequest, found: Job) -> dict[str, object]:
         "timeline": timeline_of(found),
         "planned": planned_start(found),
         "may_cancel": found.is_open and selectors.may_cancel(request.user, found),
+        "may_free": found.is_open and is_operator(request.user),
     }

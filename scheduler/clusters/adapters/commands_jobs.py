@@ -135,6 +135,11 @@ class JobCommands:
         if answer.code:
             raise _refusal("scontrol update", answer)
 
+    def node_resume(self, *, name: str) -> None:
+        answer = self.programs.ask("scontrol", "update", f"NodeName={name}", "State=RESUME")
+        if answer.code:
+            raise _refusal("scontrol update", answer)
+
     def _note(self, job_id: str, reason: str) -> None:
         """Why, where the owner sees it (scontrol show job). Not worth failing for: the act counts."""
         words = re.sub(r"[^\w .,:;()/-]", " ", reason)[:200]

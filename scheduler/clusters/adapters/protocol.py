@@ -31,7 +31,7 @@ class AssociationBusy(ClusterError):
 
 
 class VerbRefused(Exception):
-    """Slurm refused to hold, release, requeue or change a job, in its own words: nothing was done."""
+    """Slurm refused to hold, release, requeue or change a job or node, in its own words: nothing was done."""
 
 
 class SubmissionRefused(Exception):
@@ -325,6 +325,10 @@ class ClusterAdapter(Protocol):
     def job_release(self, *, job_id: str) -> None: ...
     def job_time_limit_set(self, *, job_id: int, time_limit_s: int) -> None:
         """As an administrator: Slurm checks neither balance nor limits. Raises VerbRefused."""
+
+    # nodes
+    def node_resume(self, *, name: str) -> None:
+        """A node that is drained or down takes jobs again, where its slurmd answers. Raises VerbRefused."""
 
     # what a job wrote, read as the researcher: what comes back is theirs and hostile
     def output_tail(self, *, key: UUID, unix_account: str, job_id: int, limit_bytes: int) -> LogTail:

@@ -18,6 +18,7 @@ from scheduler.clusters.adapters.protocol import ClusterAdapter, QueueJob, VerbR
 from scheduler.jobs.arrays import tasks_shown
 from scheduler.jobs.models import Job, Order, Run
 from scheduler.jobs.orders.extending import extend
+from scheduler.jobs.orders.freeing import free
 from scheduler.jobs.orders.state import LOOK_AGAIN_S, RUNS, line_of_run, lines_now, order_end, order_refused
 from scheduler.jobs.services import runs_void
 from scheduler.jobs.states import HELD_BY_OWNER, HELD_REASONS, portal_reason
@@ -182,5 +183,6 @@ _CARRY_OUT: dict[str, Callable[[Order, ClusterAdapter], None]] = {
     Order.Verb.RELEASE: _release,
     Order.Verb.REQUEUE: _requeue,
     Order.Verb.EXTEND: extend,
+    Order.Verb.FREE: free,
     Order.Verb.CANCEL_TASK: _cancel_task,
 }

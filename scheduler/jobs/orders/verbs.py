@@ -21,7 +21,7 @@ from scheduler.clusters.slices import slices_read
 from scheduler.jobs.arrays import tasks_shown
 from scheduler.jobs.durations import MINUTE_S, duration_text
 from scheduler.jobs.errors import VerbImpossible
-from scheduler.jobs.models import Job, Order, Run
+from scheduler.jobs.models import Job, Order, Run, SlurmHold
 from scheduler.jobs.places import limits_of_person
 from scheduler.jobs.preflight import hold_gpu_seconds, longest_time_limit_s
 from scheduler.jobs.states import HELD_BY_OWNER, HELD_REASONS
@@ -57,6 +57,8 @@ def _fits(job: Job, verb: str) -> bool:
         return job.state == Job.State.PENDING and job.reason == HELD_BY_OWNER
     if verb == Verb.CANCEL_TASK:
         return job.is_array and job.is_open
+    if verb == Verb.FREE:
+        return False  # the centre's, not its people's
     # Of an array's tasks each has its own limit and its own run: those are asked of plain jobs only.
     return job.state == Job.State.RUNNING and not job.is_array
 
@@ -135,6 +137,20 @@ def task_cancel(*, job_id: UUID, person: User, task: int) -> Order:
         return _order_write(Order(job=job, verb=Verb.CANCEL_TASK, task=task, person=person))
 
 
+def job_free(*, job_id: UUID, person: User) -> Order:
+    """Asks, for the centre, that Slurm lets go of what it holds by itself: an operator's, of jobs from outside the
+    portal too. Asked twice, it is asked once. Raises VerbImpossible."""
+    with transaction.atomic():
+        job = _job(job_id)
+        same = job.orders.filter(state=Order.State.ASKED, verb=Verb.FREE).first()
+        if same is not None:
+            return same
+        if not job.is_open or job.cancel_requested_at is not None or not SlurmHold.objects.filter(job=job).exists():
+            raise VerbImpossible(_("Slurm does not hold this job any more."))
+        _none_under_way(job)
+        return _order_write(Order(job=job, verb=Verb.FREE, person=person))
+
+
 def _job(job_id: UUID) -> Job:
     """Without a lock: settlement has a run's row before the job's, and what is asked is checked again in Slurm."""
     return Job.objects.select_related("cluster", "allocation__voucher__programme").defer("script").get(pk=job_id)
@@ -145,12 +161,17 @@ def _check(job: Job, verb: str) -> None:
         raise VerbImpossible(_("This job has already ended."))
     if job.cancel_requested_at is not None:
         raise VerbImpossible(_("The job is being cancelled."))
-    if job.orders.filter(state=Order.State.ASKED, task=None).exists() and verb != Verb.CANCEL_TASK:
-        raise VerbImpossible(_("What was asked for before is still on its way to Slurm. Try again in a moment."))
+    if verb != Verb.CANCEL_TASK:
+        _none_under_way(job)
     if not (_in_slurm(job) and _fits(job, verb)):
         raise VerbImpossible(
             _("This does not fit the job's state by now: it is “%(state)s”.") % {"state": job.get_state_display()}
         )
+
+
+def _none_under_way(job: Job) -> None:
+    if job.orders.filter(state=Order.State.ASKED, task=None).exists():
+        raise VerbImpossible(_("What was asked for before is still on its way to Slurm. Try again in a moment."))
 
 
 def _run_now(job: Job) -> Run:

@@ -13,12 +13,14 @@ _UNDER_WAY: dict[str, str | Promise] = {
     Order.Verb.RELEASE: gettext_lazy("Being released …"),
     Order.Verb.REQUEUE: gettext_lazy("Going back into the queue …"),
     Order.Verb.CANCEL_TASK: gettext_lazy("Being cancelled …"),
+    Order.Verb.FREE: gettext_lazy("Being released by the centre …"),
 }
 _DONE: dict[str, str | Promise] = {
     Order.Verb.HOLD: gettext_lazy("Put on hold."),
     Order.Verb.RELEASE: gettext_lazy("Released."),
     Order.Verb.REQUEUE: gettext_lazy("Put back into the queue."),
     Order.Verb.CANCEL_TASK: gettext_lazy("Cancelled."),
+    Order.Verb.FREE: gettext_lazy("Released by the centre."),
 }
 _REFUSED: dict[str, str | Promise] = {
     "verb_started": gettext_lazy("It had started by then: nothing was done."),

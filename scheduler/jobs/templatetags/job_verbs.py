@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from django import template
 
-from scheduler.jobs.models import Dependency, Job, Order
+from scheduler.jobs.models import Dependency, Job, Order, SlurmHold
 from scheduler.jobs.orders.verbs import possible
 from scheduler.jobs.orders.words import order_words
+from scheduler.jobs.slurm_reasons import meaning_of
 
 register = template.Library()
 
@@ -19,6 +20,7 @@ class Asked:
     release: bool
     requeue: bool
     extend: bool
+    under_way: bool
     last: Order | None  # under way, or the last that ended; of single tasks none
 
     @property
@@ -31,12 +33,27 @@ def verbs_of(job: Job) -> Asked:
     found = possible(job)
     verbs = found.verbs
     last = found.under_way or job.orders.filter(task=None).select_related("person").first()
-    return Asked("hold" in verbs, "release" in verbs, "requeue" in verbs, "extend" in verbs, last)
+    return Asked(
+        "hold" in verbs, "release" in verbs, "requeue" in verbs, "extend" in verbs, found.under_way is not None, last
+    )
 
 
 @register.filter
 def order_text(order: Order) -> str:
     return order_words(order)
+
+
+@register.simple_tag
+def left_held(job: Job) -> SlurmHold | None:
+    """Slurm's own hold of a job, which an operator ends."""
+    return SlurmHold.objects.filter(job=job).first() if job.is_open and job.slurm_job_id else None
+
+
+@register.filter
+def hold_reason(hold: SlurmHold) -> str:
+    """What Slurm's word for it means; the word itself where that is not known."""
+    meaning = meaning_of(hold.reason)
+    return meaning.text if meaning else hold.reason
 
 
 @register.simple_tag

@@ -37,6 +37,7 @@ from scheduler.jobs.worker.lookup import (
     first_fit,
     trace_of,
 )
+from scheduler.jobs.worker.slurm_holds import slurm_holds_note
 from scheduler.jobs.worker.submission import (
     job_bind,
     job_end_unsubmitted,
@@ -109,6 +110,7 @@ def jobs_cycle(
         _guarded(job, lambda job: _see(job, sight, missing))
     if missing:
         _look(missing, sight)
+    slurm_holds_note(cluster, queue)
     waiting_end(cluster, queue, adapter)
     unix_accounts_look(cluster=cluster, adapter=adapter)
 

@@ -32,6 +32,7 @@ class FakeSlurm:
         self.dbd_queue = 0
         self.on_submit: list[Exception] = []  # raised by the next submissions, before anything exists
         self.after_submit: list[Exception] = []  # raised although the job exists
+        self.on_release: list[Exception] = []  # raised by the next releases
         self.files: dict[tuple[str, ...], bytes] = {}  # of every job's folder
         self.used: list[RunUsage] = []
         self.reads = 0
@@ -96,6 +97,12 @@ class FakeSlurm:
         if pending_only and self.jobs[int(job_id)].state != "PENDING":
             return
         self.cancelled.append(("admin", int(job_id)))
+
+    def job_release(self, *, job_id: str) -> None:
+        self._answer()
+        if self.on_release:
+            raise self.on_release.pop(0)
+        self.change(int(job_id), reason="None")
 
     def usage(self, *, job_ids) -> list[RunUsage]:
         self._answer()

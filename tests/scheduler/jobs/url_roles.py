@@ -41,6 +41,7 @@ SEES = {
 }
 READS = {role: 200 for role in SEES if role not in ("approver", "auditor")}
 SHELL = dict.fromkeys(SEES, 204) | {"researcher": 200, "pi": 200}
+READERS = {"operator": 200, "second_operator": 200, "approver": 200, "auditor": 200}
 ACTS = dict.fromkeys(("researcher", "pi", "organisation_manager", "operator", "second_operator"), 302)
 MEMBERS = {"researcher": 200, "pi": 200, "other_researcher": 200}
 
@@ -71,6 +72,10 @@ ROWS = [
     Row("jobs:usage", 404, args=the_job, **dict.fromkeys(SEES, 204)),
     Row("jobs:cancel", 404, args=the_job, post={}, **ACTS),
     Row("jobs:order", 404, args=lambda world: [world.job.pk, "hold"], post={}, **ACTS),
+    Row("jobs:free", 404, args=the_job, post={}, operator=302, second_operator=302),
+    Row("jobs:left", 404, args=lambda world: ["local"], **READERS),
+    Row("jobs:left_card", 404, **dict.fromkeys(READERS, 204)),
+    Row("jobs:all_free", 404, args=lambda world: ["local"], post={}, operator=302, second_operator=302),
     Row("jobs:extend", 404, args=the_job, post={"time_limit": "2h"}, **ACTS),
     Row("jobs:tasks", 404, args=lambda world: [world.array.pk], **SEES),
     Row("jobs:tasks", 404, args=the_job),
