@@ -12,12 +12,14 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Case, F, TextField, Value, When
 
 from portal.clock import now
 from portal.people.models import User
 from quotas.allocations.models import Allocation
 from scheduler.clusters.models import Cluster
 from scheduler.jobs.models import Job, Run
+from scheduler.jobs.states import PORTAL_REASON, WHY_ENDED
 from scheduler.settlement.charges import REQUEUE_STATES, job_state
 from scheduler.settlement.models import Record
 from scheduler.settlement.seen import Key, Ours, Seen
@@ -26,6 +28,11 @@ from scheduler.settlement.services.arrays import UnseenTasks, task_run, unseen_t
 SEARCHED_STATES = (Job.State.SUBMITTING, Job.State.UNKNOWN)
 _WORST_FIRST = (Job.State.NODE_FAIL, Job.State.FAILED, Job.State.TIMEOUT, Job.State.CANCELLED, Job.State.COMPLETED)
 REQUEUED_WITHIN = timedelta(hours=1)  # a run's end and the submit time of the next; the same second, where all is well
+_REASON_LEFT = Case(
+    When(reason__regex=rf"^{PORTAL_REASON}({'|'.join(WHY_ENDED)})( |$)", then=F("reason")),
+    default=Value(""),
+    output_field=TextField(),
+)
 _TIME_LIMIT_UNKNOWN_S = 1  # a record says no limit; the column wants one
 
 
@@ -282,6 +289,7 @@ def runs_end(ended: Iterable[tuple[Run, Record]]) -> None:
 
 def jobs_close(job_ids: set[UUID], *, in_queue_again: Collection[UUID] = ()) -> None:
     """Gives jobs the state of their runs once all of these ended: of an array's tasks, the one that most needs a look.
+    Why a job waited, or was in doubt, is not shown any more.
 
     Of a task that was requeued the last run counts; `in_queue_again` are jobs whose next run was not seen yet.
     """
@@ -297,7 +305,7 @@ def jobs_close(job_ids: set[UUID], *, in_queue_again: Collection[UUID] = ()) -> 
         if not again and all(run.ended_at for run in tasks.values()):
             shown.setdefault(next(state for state in _WORST_FIRST if state in states), []).append(job_id)
     for state, ended in shown.items():
-        Job.objects.filter(pk__in=ended).exclude(state=state).update(state=state, updated_at=now())
+        Job.objects.filter(pk__in=ended).exclude(state=state).update(state=state, reason=_REASON_LEFT, updated_at=now())
 
 
 def allocation_move(job: Job, allocation: Allocation) -> None:

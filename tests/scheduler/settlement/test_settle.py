@@ -43,6 +43,22 @@ def test_a_portal_job_posts_its_hold_and_frees_the_rest(cluster, record_of, port
     assert run.job.__class__.objects.get().state == Job.State.COMPLETED
 
 
+@pytest.mark.parametrize(
+    ("reason", "left"),
+    [
+        ("Priority", ""),
+        ("portal:runaway", ""),
+        ("portal:never", "portal:never"),
+        ("portal:chain_done runs=2", "portal:chain_done runs=2"),
+        ("portal:ended", "portal:ended"),
+    ],
+)
+def test_why_a_job_waited_goes_with_its_end_and_why_it_ended_stays(cluster, record_of, portal_job, reason, left):
+    Job.objects.filter(pk=portal_job(1).job_id).update(reason=reason)
+    settle(cluster=cluster, records=[record_of(1)])
+    assert Job.objects.get().reason == left
+
+
 def test_an_excess_comes_from_the_free_balance_and_only_the_rest_is_overrun(cluster, record_of, portal_job, balance):
     run = portal_job(1, held=120)
     settle(cluster=cluster, records=[record_of(1, elapsed_s=100_050)])
