@@ -1,7 +1,7 @@
 """What people ask of their jobs on the way: cancel, hold and release, back into the queue, more time, one task less.
 
 It looks again and again and asks for what is still missing, as people do whose last request went nowhere. And an
-operator gives back nodes that Slurm drained, and jobs that it held, because a killed daemon could not launch one.
+operator sees to nodes that Slurm drained, and jobs that it holds, because a killed daemon could not launch one.
 """
 
 from dataclasses import dataclass, field
@@ -12,15 +12,15 @@ from uuid import UUID
 from django.db import InterfaceError, OperationalError, connections
 
 from portal.clock import now
-from scheduler.clusters.adapters import ClusterError
 from scheduler.jobs.models import Job, Order
 from scheduler.jobs.states import HELD_BY_OWNER
-from tests.scheduler.live import LiveSlurm
+from tests.stack.operating import Operator
 from tests.stack.soak.crowd import Member
 from tests.stack.soak.wishes import Wish
 
 EVERY_S = 0.5
 ASKED_AGAIN_S = 20
+OPERATOR_LOOKS_S = 10
 BACKLOG_MOST = 120  # open jobs; submitting waits for the cluster
 TASK = 3  # of an array that its owner does without
 OPEN_FIELDS = ("pk", "state", "reason", "slurm_job_id", "cancel_requested_at")
@@ -29,11 +29,11 @@ OPEN_FIELDS = ("pk", "state", "reason", "slurm_job_id", "cancel_requested_at")
 @dataclass
 class Attendant:
     members: list[Member]
+    operator: Operator
     sent: dict[UUID, tuple[Wish, datetime]] = field(default_factory=dict)
     may_submit: Event = field(default_factory=Event)
     asked: dict[tuple[UUID, str], datetime] = field(default_factory=dict)
-    nodes_seen_at: datetime = field(default_factory=now)
-    nodes_resumed: int = 0
+    operator_looked_at: datetime = field(default_factory=now)
 
     def attend(self, ended: Event) -> None:
         """In a thread of its own, until `ended`."""
@@ -41,9 +41,7 @@ class Attendant:
             while not ended.wait(EVERY_S):
                 try:
                     self._round()
-                    self._nodes_resume()
-                except ClusterError:
-                    pass  # slurmctld was killed
+                    self._operator_looks()
                 except (OperationalError, InterfaceError):  # PostgreSQL was killed
                     connections.close_all()
         finally:
@@ -74,11 +72,10 @@ class Attendant:
             elif wish.kind == "array" and wish.number % 2 and job.slurm_job_id and not self._was_asked(job, "tasks"):
                 self._ask(job, wish, f"tasks/{TASK}/cancel")
 
-    def _nodes_resume(self) -> None:
-        if now() - self.nodes_seen_at < timedelta(seconds=ASKED_AGAIN_S):
-            return
-        self.nodes_seen_at = now()
-        self.nodes_resumed += LiveSlurm().give_back()
+    def _operator_looks(self) -> None:
+        if now() - self.operator_looked_at >= timedelta(seconds=OPERATOR_LOOKS_S):
+            self.operator_looked_at = now()
+            self.operator.look()
 
     def _hold_and_release(self, job: Job, wish: Wish) -> None:
         if job.state != Job.State.PENDING:
