@@ -191,7 +191,6 @@ DATA_GROUP_PREFIX = env("DATA_GROUP_PREFIX", default="sd-")  # of the unix group
 PROMETHEUS_URL = env("PROMETHEUS_URL", default="")
 METRICS_TOKEN = env("METRICS_TOKEN", default="")
 CONTACT_EMAIL = env("CONTACT_EMAIL", default="")  # where an organisation without an account asks for one
-API_REQUESTS_A_MINUTE = env.int("API_REQUESTS_A_MINUTE", 300)  # of one token
 CELERY_BROKER_URL = REDIS_URL
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True  # every task here is idempotent: its truth lies in PostgreSQL
@@ -305,6 +304,20 @@ SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SITE_URL.startswith("https://")
 CSRF_FAILURE_VIEW = "portal.web.views.csrf_failure"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440  # bytes, without files; a job script is at most 1 MiB
+
+# --- the API ------------------------------------------------------------------------------------------------------
+# A token is the only way in and JSON the only language: no session, no form, no page. The framework is no installed
+# app, so that neither its pages nor their files exist here.
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["portal.api.access.Bearer"],
+    "DEFAULT_PERMISSION_CLASSES": ["portal.api.access.Scoped"],
+    "DEFAULT_THROTTLE_CLASSES": ["portal.api.access.PerToken"],
+    "DEFAULT_PARSER_CLASSES": ["portal.api.access.StrictJson"],
+    "DEFAULT_RENDERER_CLASSES": ["portal.api.shapes.ShapesAsJson"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "portal.api.shapes.Negotiation",
+    "EXCEPTION_HANDLER": "portal.api.errors.answered",
+}
+API_REQUESTS_A_MINUTE = env.int("API_REQUESTS_A_MINUTE", 300)  # of one token
 
 DJANGO_TABLES2_TEMPLATE = "components/table.html"
 FORM_RENDERER = "portal.web.forms.Renderer"

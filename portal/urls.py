@@ -26,6 +26,7 @@ urlpatterns = [
     path("settlement/", include("scheduler.settlement.urls")),
     path("reports/", include("monitoring.reports.urls")),
 ]
+handler400 = "portal.api.errors.bad_request"
 handler403 = "portal.web.views.forbidden"
 handler404 = "portal.api.errors.not_found"
 handler500 = "portal.api.errors.server_error"

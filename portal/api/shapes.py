@@ -1,14 +1,17 @@
-"""Answers are frozen dataclasses: as JSON, and as the JSON Schema that describes them, from the same annotations
-(`Annotated[int, "Of the whole log, in bytes."]` describes a field)."""
+"""Answers are frozen dataclasses: as JSON, whatever a request would rather have, and as the JSON Schema that describes
+them, from their own annotations (`Annotated[int, "Of the whole log, in bytes."]` describes a field)."""
 
 import dataclasses
 import types
 import typing
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
-from django.utils.functional import Promise
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.renderers import JSONRenderer
+from rest_framework.utils.encoders import JSONEncoder
 
 _PLAIN: dict[Any, dict[str, Any]] = {
     str: {"type": "string"},
@@ -19,23 +22,6 @@ _PLAIN: dict[Any, dict[str, Any]] = {
     datetime: {"type": "string", "format": "date-time"},
     date: {"type": "string", "format": "date"},
 }
-
-
-def as_json(value: Any) -> Any:
-    """Plain values of JSON. Times in UTC."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: as_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat()
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, UUID | Promise):
-        return str(value)
-    if isinstance(value, list | tuple):
-        return [as_json(one) for one in value]
-    if isinstance(value, dict):
-        return {str(name): as_json(one) for name, one in value.items()}
-    return value
 
 
 def schema_of(kind: Any, known: dict[str, Any]) -> dict[str, Any]:
@@ -65,3 +51,23 @@ def _object(kind: Any, known: dict[str, Any]) -> dict[str, Any]:
     words = " ".join((kind.__doc__ or "").split())
     about = {} if words.startswith(f"{kind.__name__}(") else {"description": words}  # dataclasses write their own
     return {"type": "object", "properties": properties, "required": names} | about
+
+
+class _Encoder(JSONEncoder):
+    """Shapes as objects; times in UTC."""
+
+    def default(self, obj: Any) -> Any:
+        if dataclasses.is_dataclass(obj) and not isinstance(obj, type):
+            return {field.name: getattr(obj, field.name) for field in dataclasses.fields(obj)}
+        if isinstance(obj, datetime):
+            return obj.astimezone(UTC).isoformat()
+        return super().default(obj)
+
+
+class ShapesAsJson(JSONRenderer):
+    encoder_class = _Encoder
+
+
+class Negotiation(DefaultContentNegotiation):
+    def select_renderer(self, request: Any, renderers: Sequence[Any], format_suffix: str | None = None) -> Any:
+        return renderers[0], renderers[0].media_type

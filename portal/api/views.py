@@ -5,18 +5,18 @@ from datetime import datetime, timedelta
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
+from rest_framework.response import Response
 
 from portal.api.endpoint import OPERATE, READ, SUBMIT, ApiRequest, Endpoint
 from portal.api.forms import TokenForm
 from portal.api.openapi import Told, description
 from portal.api.selectors import token_get, tokens_of
 from portal.api.services import TokenRefused, token_make, token_revoke
-from portal.api.shapes import as_json
 from portal.clock import now
 from portal.web.requests import PersonRequest
 
@@ -91,11 +91,11 @@ class Myself(Endpoint):
     scopes = {"GET": {READ, SUBMIT, OPERATE}}
     told_get = Told(Me)
 
-    def get(self, request: ApiRequest) -> HttpResponse:
-        token, person = request.token, request.user
+    def get(self, request: ApiRequest) -> Response:
+        token, person = request.auth, request.user
         slug = token.project.slug if token.project else None
         shape = TokenShape(token.name, tuple(token.scopes), slug, token.expires_at)
-        return JsonResponse(as_json(Me(person.email, person.full_name, person.unix_account, shape)))
+        return Response(Me(person.email, person.full_name, person.unix_account, shape))
 
 
 class Description(Endpoint):
@@ -103,6 +103,7 @@ class Description(Endpoint):
 
     scopes = {"GET": set()}
     is_public = True
+    authentication_classes = permission_classes = throttle_classes = ()
 
-    def get(self, request: HttpRequest) -> HttpResponse:
-        return JsonResponse(description())
+    def get(self, request: ApiRequest) -> Response:
+        return Response(description())

@@ -25,7 +25,9 @@ class LanguageMiddleware:
         timezone.activate(centre_zone())
         request.LANGUAGE_CODE = language
         response = self.get_response(request)
-        response.headers.setdefault("Content-Language", language)
+        response.headers.setdefault(
+            "Content-Language", translation.get_language() or language
+        )  # a token's person's own
         patch_vary_headers(response, ("Cookie",))
         return response
 

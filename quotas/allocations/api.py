@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 from datetime import date
 
-from django.http import HttpResponse, JsonResponse
+from rest_framework.response import Response
 
 from portal.api.endpoint import READ, ApiRequest, Endpoint, covered
 from portal.api.openapi import Told
 from portal.api.paging import paged
-from portal.api.shapes import as_json
 from portal.people.models import Project
 from portal.people.selectors import project_get, projects_of, projects_visible
 from quotas.allocations.models import Allocation
@@ -63,12 +62,12 @@ class Projects(Endpoint):
     scopes = {"GET": {READ}}
     told_get = Told(ProjectShape, rows=True)
 
-    def get(self, request: ApiRequest) -> HttpResponse:
+    def get(self, request: ApiRequest) -> Response:
         found = projects_visible(request.user)
-        if request.token.project_id:
-            found = found.filter(pk=request.token.project_id)
+        if request.auth.project_id:
+            found = found.filter(pk=request.auth.project_id)
         own = set(projects_of(request.user).values_list("pk", flat=True))
-        return paged(request, found, lambda rows: [_project(row, own) for row in rows], by=("id",))
+        return paged(request, found, lambda rows: [_project(row, own) for row in rows], by=("-id",))
 
 
 class OneProject(Endpoint):
@@ -77,13 +76,13 @@ class OneProject(Endpoint):
     scopes = {"GET": {READ}}
     told_get = Told(ProjectWhole)
 
-    def get(self, request: ApiRequest, slug: str) -> HttpResponse:
+    def get(self, request: ApiRequest, slug: str) -> Response:
         found = project_get(request.user, slug)
         covered(request, found.pk)
         own = set(projects_of(request.user).filter(pk=found.pk).values_list("pk", flat=True))
         rows = with_balances(allocation_list(request.user, project=found))
         plain = _project(found, own)
-        return JsonResponse(as_json(ProjectWhole(**vars(plain), allocations=tuple(map(_allocation, rows)))))
+        return Response(ProjectWhole(**vars(plain), allocations=tuple(map(_allocation, rows))))
 
 
 class Allocations(Endpoint):
@@ -96,13 +95,13 @@ class Allocations(Endpoint):
         query={"own": "1: only those on which the person submits jobs.", "project": "Only of this project (its slug)."},
     )
 
-    def get(self, request: ApiRequest) -> HttpResponse:
-        found = allocation_list(request.user, own=request.GET.get("own") == "1")
-        if request.GET.get("project"):
-            found = found.filter(project__slug=request.GET["project"])
-        if request.token.project_id:
-            found = found.filter(project=request.token.project_id)
-        return paged(request, found, lambda rows: [_allocation(row) for row in with_balances(rows)], by=("id",))
+    def get(self, request: ApiRequest) -> Response:
+        found = allocation_list(request.user, own=request.query_params.get("own") == "1")
+        if request.query_params.get("project"):
+            found = found.filter(project__slug=request.query_params["project"])
+        if request.auth.project_id:
+            found = found.filter(project=request.auth.project_id)
+        return paged(request, found, lambda rows: [_allocation(row) for row in with_balances(rows)], by=("-id",))
 
 
 def _project(project: Project, own: set[int]) -> ProjectShape:

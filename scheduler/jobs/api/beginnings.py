@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-from django.http import HttpResponse, JsonResponse
+from rest_framework.response import Response
 
 from portal.api.endpoint import READ, SUBMIT, ApiRequest, Endpoint
 from portal.api.openapi import Told
 from portal.api.paging import paged
-from portal.api.shapes import as_json
 from scheduler.datasets.models import DataSet
 from scheduler.datasets.selectors import catalogue, usable_on
 from scheduler.jobs.form.project_presets import project_presets
@@ -72,8 +71,8 @@ class Presets(Endpoint):
     scopes = {"GET": {READ, SUBMIT}}
     told_get = Told(PresetList)
 
-    def get(self, request: ApiRequest) -> HttpResponse:
-        kept = [one for one in project_presets(request.user) if request.token.covers(one.project_id)]
+    def get(self, request: ApiRequest) -> Response:
+        kept = [one for one in project_presets(request.user) if request.auth.covers(one.project_id)]
         shown = PresetList(
             presets=tuple(
                 PresetShape(
@@ -120,7 +119,7 @@ class Presets(Endpoint):
                 for one in kept
             ),
         )
-        return JsonResponse(as_json(shown))
+        return Response(shown)
 
 
 # --- data sets ----------------------------------------------------------------------------------------------------
@@ -146,13 +145,13 @@ class DataSets(Endpoint):
     scopes = {"GET": {READ, SUBMIT}}
     told_get = Told(DataSetShape, rows=True, query={"q": "Words to look for.", "cluster": "Only on this one."})
 
-    def get(self, request: ApiRequest) -> HttpResponse:
-        asked, project = request.GET, request.token.project
+    def get(self, request: ApiRequest) -> Response:
+        asked, project = request.query_params, request.auth.project
         found = catalogue(request.user, query=asked.get("q", "")[:200], cluster=asked.get("cluster", ""))
         if project is not None:
             names = set(found.order_by().values_list("cluster__name", flat=True))
             found = found.filter(pk__in=[row.pk for name in names for row in usable_on(project, name)])
-        return paged(request, found, lambda rows: [_data_set(row) for row in rows], by=("id",))
+        return paged(request, found, lambda rows: [_data_set(row) for row in rows], by=("-id",))
 
 
 def _data_set(row: DataSet) -> DataSetShape:

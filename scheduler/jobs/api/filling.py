@@ -29,7 +29,7 @@ class Filling:
     """The forms of a job, filled in and read. `errors()`: whatever stands in the way of submitting it."""
 
     def __init__(self, request: ApiRequest) -> None:
-        sent = {name: value for name, value in request.sent.items() if value is not None}
+        sent = {name: value for name, value in request.data.items() if value is not None}
         ours = {name: value for name, value in sent.items() if name not in NOT_OURS}
         data = _typed(_begun(sent) | ours | {"key": str(uuid4())})
         self.form = JobForm(data, person=request.user)
@@ -40,7 +40,7 @@ class Filling:
         for form in self._all:
             form.is_valid()
         chosen = self.form.cleaned_data.get("allocation")
-        if chosen is not None and not request.token.covers(chosen.project_id):
+        if chosen is not None and not request.auth.covers(chosen.project_id):
             # As if it were none of the person's: to this token, nothing else exists.
             self.form.add_error("allocation", _("Choose an allocation of one of your projects."))
 

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from django.http import HttpResponse, JsonResponse
+from django.http import Http404
 from django.urls import reverse
+from rest_framework.response import Response
 
 from portal.api.endpoint import READ, SUBMIT, ApiRequest, Endpoint
-from portal.api.errors import Refused, not_there
+from portal.api.errors import Refused
 from portal.api.openapi import Told
 from portal.api.paging import paged
-from portal.api.shapes import as_json
 from quotas.programmes.selectors import worth_today_vnd
 from scheduler.jobs import selectors
 from scheduler.jobs.api.filling import Filling, of_problem
@@ -64,23 +64,23 @@ class Jobs(Endpoint):
         JobRow, status=201, body=BODY, headers={"Idempotency-Key": "Of one's own making; sent again, it is one job."}
     )
 
-    def get(self, request: ApiRequest) -> HttpResponse:
+    def get(self, request: ApiRequest) -> Response:
         """The newest first."""
-        asked = request.GET
-        project, token = asked.get("project", ""), request.token
+        asked = request.query_params
+        project, token = asked.get("project", ""), request.auth
         if token.project is not None and project not in ("", token.project.slug):
-            raise not_there()
+            raise Http404
         found = selectors.job_list(
             request.user,
             state=asked.get("state", ""),
             project=token.project.slug if token.project else project,
             mine=asked.get("mine") == "1",
         )
-        return paged(request, found, rows_of, by=("created_at", "id"))
+        return paged(request, found, rows_of, by=("-created_at", "-id"))
 
-    def post(self, request: ApiRequest) -> HttpResponse:
+    def post(self, request: ApiRequest) -> Response:
         """Submits a job: 201. Sent again with the same Idempotency-Key it is the same job: 200."""
-        key, digest = key_of(request), digest_of(request.sent)
+        key, digest = key_of(request), digest_of(request.data)
         same = job_known(person=request.user, key=key, digest=digest) if key else None
         if same is not None:
             return _submitted(request, same, is_new=False)
@@ -98,11 +98,11 @@ class Jobs(Endpoint):
         return _submitted(request, job, is_new=is_new)
 
 
-def _submitted(request: ApiRequest, job: Job, *, is_new: bool) -> HttpResponse:
-    if not request.token.covers(job.project_id):
-        raise not_there()
+def _submitted(request: ApiRequest, job: Job, *, is_new: bool) -> Response:
+    if not request.auth.covers(job.project_id):
+        raise Http404
     address = reverse("jobs_v1:job", args=[job.pk])
-    return JsonResponse(as_json(row_of(job)), status=201 if is_new else 200, headers={"Location": address})
+    return Response(row_of(job), status=201 if is_new else 200, headers={"Location": address})
 
 
 class JobEstimate(Endpoint):
@@ -111,13 +111,13 @@ class JobEstimate(Endpoint):
     scopes = {"POST": {READ, SUBMIT}}
     told_post = Told(Estimate, body=BODY)
 
-    def post(self, request: ApiRequest) -> HttpResponse:
+    def post(self, request: ApiRequest) -> Response:
         """What a job would cost, whether it fits, and what stands in its way. Writes nothing."""
         filling = Filling(request)
         draft = filling.draft()
         errors = tuple(filling.errors(draft))
         is_sized = not {"allocation", "gpus_per_node", "nodes", "time_limit"} & filling.form.errors.keys()
-        return JsonResponse(as_json(_estimate(draft, errors, is_sized=is_sized)))
+        return Response(_estimate(draft, errors, is_sized=is_sized))
 
 
 def _estimate(draft: Draft | None, errors: tuple[Any, ...], *, is_sized: bool) -> Estimate:

@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from django.http import HttpResponse, JsonResponse
+from django.http import HttpResponse
 from django.utils.translation import gettext as _
+from rest_framework.response import Response
 
 from portal.api.endpoint import OPERATE, READ, ApiRequest, Endpoint, covered
 from portal.api.errors import Refused
 from portal.api.openapi import Told
-from portal.api.shapes import as_json
 from portal.files.responses import only_download
 from scheduler.jobs import selectors
 from scheduler.jobs.api.shapes import JobWhole, whole_of
@@ -44,13 +44,13 @@ class OneJob(Endpoint):
     scopes = {"GET": {READ}}
     told_get = Told(JobWhole)
 
-    def get(self, request: ApiRequest, pk: UUID) -> HttpResponse:
+    def get(self, request: ApiRequest, pk: UUID) -> Response:
         return _whole(request, fetched(request, pk, selectors.job_get))
 
 
-def _whole(request: ApiRequest, job: Job, status: int = 200) -> HttpResponse:
+def _whole(request: ApiRequest, job: Job, status: int = 200) -> Response:
     shape = whole_of(job, may_act=selectors.may_cancel(request.user, job))
-    return JsonResponse(as_json(shape), status=status)
+    return Response(shape, status=status)
 
 
 # --- what it wrote ------------------------------------------------------------------------------------------------
@@ -77,22 +77,26 @@ class JobLog(Endpoint):
     scopes = {"GET": {READ}}
     told_get = Told(LogShape, query={"run": "Slurm's number of a run; the last one unless said."})
 
-    def get(self, request: ApiRequest, pk: UUID) -> HttpResponse:
+    def get(self, request: ApiRequest, pk: UUID) -> Response:
         job = fetched(request, pk, selectors.job_get_readable)
-        number = run_number(job, request.GET.get("run", ""))
-        log = log_shown(job, number)
-        shape = LogShape(
-            run=number,
-            runs=tuple(one for one, _name in logs_named(job)),
-            state=log.state,
-            text=log.text,
-            said=log.said,
-            size=log.size,
-            is_cut=log.is_cut,
-            changed_at=log.changed_at,
-            follows=log.follows,
-        )
-        return _perhaps(as_json(shape), is_coming=log.state == "asked")
+        return log_of(job, run_number(job, request.query_params.get("run", "")))
+
+
+def log_of(job: Job, number: int) -> Response:
+    """Of the run with Slurm's number; 0: there is none."""
+    log = log_shown(job, number)
+    shape = LogShape(
+        run=number,
+        runs=tuple(one for one, _name in logs_named(job)),
+        state=log.state,
+        text=log.text,
+        said=log.said,
+        size=log.size,
+        is_cut=log.is_cut,
+        changed_at=log.changed_at,
+        follows=log.follows,
+    )
+    return _perhaps(shape, is_coming=log.state == "asked")
 
 
 @dataclass(frozen=True)
@@ -119,14 +123,14 @@ class JobFiles(Endpoint):
     scopes = {"GET": {READ}}
     told_get = Told(ListingShape)
 
-    def get(self, request: ApiRequest, pk: UUID) -> HttpResponse:
+    def get(self, request: ApiRequest, pk: UUID) -> Response:
         job = fetched(request, pk, selectors.job_get_readable)
         listing = listing_shown(job)
         entries = tuple(
             EntryShape(one.path, one.kind, one.size, one.changed_at, one.is_offered) for one in listing.entries
         )
         shape = ListingShape(entries, listing.unnamed, listing.is_whole, listing.said, listing.follows)
-        return _perhaps(as_json(shape), is_coming=listing.is_coming)
+        return _perhaps(shape, is_coming=listing.is_coming)
 
 
 class JobFile(Endpoint):
@@ -137,7 +141,7 @@ class JobFile(Endpoint):
 
     def get(self, request: ApiRequest, pk: UUID) -> HttpResponse:
         job = fetched(request, pk, selectors.job_get_readable)
-        path = tuple(request.GET.getlist("p"))
+        path = tuple(request.query_params.getlist("p"))
         if not path:
             raise Refused.one(422, "required", _("Name the file: ?p=folder&p=name."), field="p")
         question = Question(job.pk, "file", path=path)
@@ -160,11 +164,9 @@ class JobFile(Endpoint):
         return response
 
 
-def _perhaps(body: object, *, is_coming: bool) -> HttpResponse:
+def _perhaps(body: object, *, is_coming: bool) -> Response:
     """What is known so far; 202 and when to ask again, where the cluster's answer is on its way."""
-    if not is_coming:
-        return JsonResponse(body)
-    return JsonResponse(body, status=202, headers={"Retry-After": AGAIN_S})
+    return Response(body, status=202, headers={"Retry-After": AGAIN_S}) if is_coming else Response(body)
 
 
 # --- what is asked of it ------------------------------------------------------------------------------------------
@@ -176,7 +178,7 @@ class Asked(Endpoint, ABC):
     scopes = {"POST": {OPERATE}}
     told_post = Told(JobWhole, status=202)
 
-    def post(self, request: ApiRequest, pk: UUID, **parts: str) -> HttpResponse:
+    def post(self, request: ApiRequest, pk: UUID, **parts: str) -> Response:
         job = fetched(request, pk, selectors.job_get_cancellable)
         try:
             self.ask(request, job, **parts)
@@ -219,7 +221,7 @@ class JobExtend(Asked):
 
     def ask(self, request: ApiRequest, job: Job, **parts: str) -> None:
         try:
-            time_limit_s = time_limit_parse(str(request.sent.get("time_limit") or "")[:40])
+            time_limit_s = time_limit_parse(str(request.data.get("time_limit") or "")[:40])
         except DurationInvalid as invalid:
             raise Refused.one(422, "time_limit", str(invalid), field="time_limit") from invalid
         verbs.job_extend(job_id=job.pk, person=request.user, time_limit_s=time_limit_s)
