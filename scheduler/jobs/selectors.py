@@ -66,6 +66,11 @@ def job_get(person: Person, pk: UUID) -> Job:
     return get_object_or_404(jobs_visible(person).defer(None).prefetch_related(runs), pk=pk)
 
 
+def job_row_get(person: Person, pk: UUID) -> Job:
+    """Without its script and runs. Raises Http404 where the person may not see it."""
+    return get_object_or_404(jobs_visible(person), pk=pk)
+
+
 def may_cancel(person: Person, job: Job) -> bool:
     """Its owner, principal investigators of its project, managers of its organisation, operators."""
     if not isinstance(person, User) or not person.is_active:

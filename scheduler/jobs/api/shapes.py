@@ -116,7 +116,7 @@ def whole_of(job: Job, *, may_act: bool) -> JobWhole:
     return JobWhole(
         **_columns(job),
         script=job.script,
-        runs=tuple(map(_run, runs[-RUNS_MOST:])),
+        runs=tuple(map(run_shape, runs[-RUNS_MOST:])),
         charge=ChargeShape(charge.held, charge.charged, charge.overrun, charge.running),
         possible=(*(["cancel"] if may_act and job.is_open else []), *verbs),
         order=order_words(last) if last else None,
@@ -156,7 +156,7 @@ def _columns(job: Job) -> dict[str, Any]:
     }
 
 
-def _run(run: Run) -> RunShape:
+def run_shape(run: Run) -> RunShape:
     return RunShape(
         slurm_job_id=run.job_id_raw,
         task=run.array_task,

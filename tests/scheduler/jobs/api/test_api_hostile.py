@@ -16,12 +16,14 @@ from django.urls import reverse
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
+from scheduler.jobs.chaining import Chaining
 from scheduler.jobs.form.preset_fields import CODES, ENVIRONMENT_TITLES
 from scheduler.jobs.models import Job
 from scheduler.jobs.presets import presets
 from tests.portal.api.programs import program_of
 from tests.scheduler.jobs.api.vector import Recorder
 from tests.scheduler.jobs.form.test_form_hostile import ANY, EXAMPLES, LINES, TEXT, proper
+from tests.scheduler.jobs.makers import submit
 
 pytestmark = pytest.mark.django_db
 
@@ -127,6 +129,11 @@ def test_anything_is_answered_and_orders_nothing(
         transaction.set_rollback(True)
 
 
+@pytest.fixture
+def array(submitter, allocation):
+    return submit(submitter, allocation, chaining=Chaining(array="0-2"))
+
+
 def harmless(given, job: Job, allocation) -> None:
     """The centre's own names, numbers, and the job's name as one word; and the script as it was shown."""
     values = dict(word.removeprefix("--").partition("=")[::2] for word in given.words)
@@ -150,17 +157,23 @@ def harmless(given, job: Job, allocation) -> None:
     value=TEXT,
     body=st.one_of(st.binary(max_size=30), VALUES.map(lambda value: json.dumps({"time_limit": value}).encode())),
 )
-def test_any_address_and_body_is_answered(program, job, name, value, body):
+def test_any_address_and_body_is_answered(program, asked, job, array, name, value, body):
     value = value.encode("utf-8", "replace").decode()
+    caches["redis"].clear()  # two files at once are a person's, and each of these is of another minute
     with transaction.atomic():
         for address in (
             JOBS,
             reverse("allocations_v1:allocations"),
             reverse("jobs_v1:log", args=[job.pk]),
             reverse("jobs_v1:file", args=[job.pk]),
+            reverse("jobs_v1:tasks", args=[array.pk]),
         ):
             assert program.get(address, {name: value}).status_code in (200, 202, 400, 404, 409, 422)
-        for verb in ("extend", "cancel"):
-            answer = program.post(reverse(f"jobs_v1:{verb}", args=[job.pk]), body)
+        for address in (
+            reverse("jobs_v1:extend", args=[job.pk]),
+            reverse("jobs_v1:cancel", args=[job.pk]),
+            reverse("jobs_v1:task_cancel", args=[array.pk, 1]),
+        ):
+            answer = program.post(address, body)
             assert answer.status_code in (202, 400, 409, 422)
         transaction.set_rollback(True)
