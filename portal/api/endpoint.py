@@ -10,9 +10,10 @@ and no request needs a CSRF token. Nothing is read from or written to a session.
 """
 
 from collections.abc import Mapping, Set
+from contextlib import suppress
 from typing import Any, ClassVar, NoReturn
 
-from django.http import Http404
+from django.http import Http404, UnreadablePostError
 from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 from rest_framework.request import Request
@@ -59,6 +60,9 @@ class Endpoint(APIView):
     def finalize_response(self, request: Any, response: Any, *args: Any, **parts: Any) -> HttpResponseBase:
         response = super().finalize_response(request, response, *args, **parts)
         response.headers.setdefault("Cache-Control", "no-store")
+        with suppress(UnreadablePostError):  # whoever is still sending hears no answer: what comes is read to its end
+            while response.status_code >= 400 and request.read(65_536):
+                pass
         return response
 
 

@@ -1,10 +1,12 @@
 from collections.abc import Callable
 
 from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 
+from portal.api.errors import ROOT, answered
 from portal.files.units import size_text
 
 
@@ -21,6 +23,8 @@ class BodyLimitMiddleware:
         announced = request.META.get("CONTENT_LENGTH") or "0"
         if not announced.isdecimal() or int(announced) <= settings.FILES_BODY_LIMIT_BYTES:
             return self.get_response(request)
+        if request.path.startswith(ROOT) and (told := answered(RequestDataTooBig())):
+            return told
         limits = {"sent": size_text(int(announced)), "limit": size_text(settings.FILES_LIMIT_BYTES)}
         context = {
             "code": 413,
