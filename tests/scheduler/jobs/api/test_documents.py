@@ -15,6 +15,7 @@ from django.core.cache import caches
 from portal.api.models import Token
 from portal.api.services import token_make, token_revoke
 from portal.clock import now
+from scheduler.jobs.chaining import Chaining
 from scheduler.jobs.models import Job
 from tests.portal.api.programs import token_for
 from tests.quotas.makers import balance
@@ -38,12 +39,14 @@ def examples() -> list[str]:
 
 def test_the_examples_of_the_documentation_run(live_server, submitter, allocation, asked):
     job = submit(submitter, allocation)
+    array = submit(submitter, allocation, gpus_per_node=1, chaining=Chaining(array="0-3"))
     known = {
         "PATH": "/usr/bin:/bin",
         "SAOLA_URL": live_server.url,
         "SAOLA_TOKEN": token_for(submitter),
         "ALLOCATION": str(allocation.pk),
         "JOB": str(job.pk),
+        "ARRAY": str(array.pk),
     }
     answers = []
     for command in examples():
@@ -57,10 +60,11 @@ def test_the_examples_of_the_documentation_run(live_server, submitter, allocatio
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         answers.append(json.loads(done.stdout))
-    assert len(answers) >= 9
+    assert len(answers) >= 11
     assert answers[0]["email"] == submitter.email
     assert answers[2]["fits"] is True
     assert Job.objects.get(pk=answers[3]["id"]).name == "try"
+    assert [row["task"] for row in answers[-3]["results"]] == [0, 1, 2, 3]
     assert answers[-1]["state"] == "cancelled"
 
 
