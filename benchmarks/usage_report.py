@@ -25,7 +25,7 @@ from django.db import connection, connections  # noqa: E402
 
 from benchmarks.database import own_database  # noqa: E402
 from benchmarks.import_sacct import drawn, dump_write, imported  # noqa: E402
-from monitoring.reports.days import Days  # noqa: E402
+from monitoring.days import Days  # noqa: E402
 from monitoring.reports.selectors import usage_report  # noqa: E402
 from portal.clock import now  # noqa: E402
 from portal.people.models import Organisation  # noqa: E402

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from monitoring.reports.days import Days
+from monitoring.days import Days
 from monitoring.reports.selectors import Line, Usage
 
 SECONDS_AN_HOUR = 3_600

@@ -4,7 +4,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from monitoring.reports.days import EARLIEST, LATEST, Days
+from monitoring.days import EARLIEST, LATEST, Days
 
 DAYS_AT_MOST = 3_660  # ten years: what a page can draw
 

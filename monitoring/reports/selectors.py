@@ -26,7 +26,7 @@ from django.db.models import F, Min, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce, TruncDate
 from django.shortcuts import get_object_or_404
 
-from monitoring.reports.days import Days, gpu_seconds_by_day
+from monitoring.days import Days, gpu_seconds_by_day
 from portal.clock import centre_zone, now
 from portal.people.models import Organisation, UnixAccountUse
 from portal.people.rules import Person, reads_everything

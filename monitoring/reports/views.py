@@ -10,9 +10,9 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from monitoring.days import Days, last_30_days, last_month, this_month, this_year
 from monitoring.reports import selectors
 from monitoring.reports.chart import charts_of
-from monitoring.reports.days import Days, last_30_days, last_month, this_month, this_year
 from monitoring.reports.forms import DaysForm
 from monitoring.reports.tables import ROWS_A_PAGE, balance_figures, spreadsheet_rows, usage_tables
 from portal.clock import centre_date, now

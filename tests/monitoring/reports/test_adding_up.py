@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from monitoring.reports.days import Days
+from monitoring.days import Days
 from monitoring.reports.selectors import Usage, usage_report
 from portal.clock import now
 from quotas.allocations.errors import QuotaError

@@ -10,8 +10,8 @@ import pytest
 from django.test import Client
 from django.utils import translation
 
+from monitoring.days import Days
 from monitoring.reports.chart import chart_of
-from monitoring.reports.days import Days
 from monitoring.reports.selectors import Line
 from portal.clock import centre_date, now
 from portal.people.models import Membership, Organisation, Project, User

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from django.core.management import CommandError, call_command
 
-from monitoring.reports.days import Days
+from monitoring.days import Days
 from monitoring.reports.selectors import usage_report
 from portal.clock import centre_date, now
 from portal.people.models import Organisation, Project, User

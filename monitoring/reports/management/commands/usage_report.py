@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from monitoring.reports.days import EARLIEST, LATEST, Days, date_read
+from monitoring.days import EARLIEST, LATEST, Days, date_read
 from monitoring.reports.selectors import Line, usage_report
 from portal.commands import JsonCommand
 from portal.people.models import Organisation

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.reports.days import Days, date_read, gpu_seconds_by_day, last_month, this_month, this_year
+from monitoring.days import Days, date_read, gpu_seconds_by_day, last_month, this_month, this_year
 from tests.monitoring.reports.conftest import HANOI, hanoi
 
 ZONES = st.sampled_from([HANOI, ZoneInfo("UTC"), ZoneInfo("Europe/Berlin"), ZoneInfo("America/Sao_Paulo")])
