@@ -1,29 +1,42 @@
-"""What a GPU can do at most: dense FLOP/s by precision, as the makers' data sheets state it.
+"""What a GPU can do at most: dense FLOP/s by precision, as the makers' data sheets state it, and what it is made of.
 
-Sources: NVIDIA's data sheets of A100 80GB, H100, H200, L40S, DGX B200 and DGX B300, AMD's of Instinct MI300X; where a
-sheet states a figure with 2:4 sparsity, half of it. Memory is the sheet's, in GB of 10^9 bytes. A change of any figure
-gets a new PEAKS_VERSION: an estimate names the one it was made with.
+The figures lie in peaks.json, each with the key of its source, which that file spells out; where a sheet states a
+figure with 2:4 sparsity, half of it is there. What nobody has stated is null there and None here, never a guess; a
+precision that a GPU has no tensor cores for is left out. Memory is the sheet's, in GB of 10^9 bytes. A change of any
+figure gets a new version: an estimate, and every figure of throughput, names the one it was made with.
 """
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from django.utils.translation import gettext as _
 
 from quotas.estimator.errors import EstimateError
 
-PEAKS_VERSION = "2026-11"
-GIGA, TERA = 10**9, 10**12
+GIGA, MEGA, TERA = 10**9, 10**6, 10**12
 
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """`type` is Slurm's GRES type, as in the ledger; peaks are in FLOP/s, by precision."""
+    """`type` is Slurm's GRES type, as in the ledger; peaks are in FLOP/s, by precision.
+
+    `flop_per_clock_sm` is dense, of one streaming multiprocessor and one clock cycle with its tensor cores busy.
+    `slice_sms` says how many of these a MIG slice has, by the profile's name. `achievable_flops` is the best that
+    anybody has shown, a mark beside the theoretical peak.
+    """
 
     type: str
     name: str
     memory_bytes: int
     peaks_flops: Mapping[str, int]
+    sms: int | None = None
+    max_sm_clock_hz: int | None = None
+    flop_per_clock_sm: Mapping[str, int | None] = field(default_factory=dict)
+    slice_sms: Mapping[str, int] = field(default_factory=dict)
+    achievable_flops: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def memory_gb(self) -> int:
@@ -34,23 +47,29 @@ class Gpu:
         return None if peak is None else peak / TERA
 
 
-def _gpu(type: str, name: str, memory_gb: int, **tflops: float) -> Gpu:
-    return Gpu(type, name, memory_gb * GIGA, {precision: round(peak * TERA) for precision, peak in tflops.items()})
-
-
-GPUS = {
-    gpu.type: gpu
-    for gpu in (
-        _gpu("h100", "H100 SXM", 80, fp8=1979, bf16=989, tf32=494.5),
-        _gpu("h100-pcie", "H100 PCIe", 80, fp8=1513, bf16=756, tf32=378),
-        _gpu("h200", "H200", 141, fp8=1979, bf16=989, tf32=494.5),
-        _gpu("b200", "B200", 180, fp8=4500, bf16=2250, tf32=1125),
-        _gpu("b300", "B300", 288, fp8=4500, bf16=2250, tf32=1125),
-        _gpu("a100", "A100", 80, bf16=312, tf32=156),
-        _gpu("l40s", "L40S", 48, fp8=733, bf16=362, tf32=183),
-        _gpu("mi300x", "MI300X", 192, fp8=2610, bf16=1300, tf32=653.7),
+def _gpu(type: str, row: Mapping[str, Any]) -> Gpu:
+    clock_mhz = _value(row["max_sm_clock_mhz"])
+    return Gpu(
+        type,
+        row["name"],
+        row["memory_gb"]["value"] * GIGA,
+        {precision: round(figure["value"] * TERA) for precision, figure in row["dense_tflops"].items()},
+        sms=_value(row["sms"]),
+        max_sm_clock_hz=None if clock_mhz is None else clock_mhz * MEGA,
+        flop_per_clock_sm={precision: _value(figure) for precision, figure in row["flop_per_clock_sm"].items()},
+        slice_sms={profile: figure["value"] for profile, figure in row["slice_sms"].items()},
+        achievable_flops={name: round(figure["value"] * TERA) for name, figure in row["achievable_tflops"].items()},
     )
-}
+
+
+def _value(figure: Mapping[str, Any] | None) -> int | None:
+    return None if figure is None else figure["value"]
+
+
+_TABLE = json.loads(Path(__file__).with_name("peaks.json").read_text())
+PEAKS_VERSION: str = _TABLE["version"]
+SOURCES: Mapping[str, str] = _TABLE["sources"]
+GPUS = {type: _gpu(type, row) for type, row in _TABLE["types"].items()}
 PRECISIONS = ("fp8", "bf16", "tf32")
 BYTES_A_WEIGHT = {"fp8": 1, "bf16": 2, "tf32": 4}
 

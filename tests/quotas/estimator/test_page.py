@@ -143,7 +143,7 @@ def test_formula_and_assumptions_lie_open(client: Client) -> None:
     assert "6·N + 12·L·H·Q·T = 6 · 405,000,000,000 + 12 · 126 · 128 · 128 · 8,192 = 2.633 × 10 12" in text
     assert "989 TFLOP/s · 38% = 375.8 TFLOP/s" in text
     assert "arXiv:2407.21783, table 3" in text
-    assert "peak table 2026-11" in text
+    assert "peak table 2026-11.2" in text
 
 
 def test_a_tariff_gives_a_cost(client: Client, tariff: Register) -> None:
