@@ -50,6 +50,8 @@ INSTALLED_APPS = [
     "scheduler.accounts",
     "scheduler.jobs",
     "scheduler.settlement",
+    "monitoring.attribution",
+    "monitoring.rollups",
     "monitoring.reports",
     "monitoring.canary",
     "django.contrib.auth",
@@ -190,6 +192,12 @@ SLURM = env.json("SLURM", default={})
 DATA_GROUP_PREFIX = env("DATA_GROUP_PREFIX", default="sd-")  # of the unix groups that keep data sets
 PROMETHEUS_URL = env("PROMETHEUS_URL", default="")
 METRICS_TOKEN = env("METRICS_TOKEN", default="")
+# Of each cluster the address of every node's exporter, or one for all of them: "http://{node}:9445".
+EXPORTERS = env.json("EXPORTERS", default={})
+EXPORTER_TOKEN = env("EXPORTER_TOKEN", default="")
+GPU_SCRAPE_INTERVAL_S = env.float("GPU_SCRAPE_INTERVAL_S", 15.0)  # Prometheus' own, of the job "gpu"
+# How long what was counted window by window is kept: as long as it may be counted anew. Sums by run and day stay.
+WINDOWS_KEPT_DAYS = env.int("WINDOWS_KEPT_DAYS", 92)
 CONTACT_EMAIL = env("CONTACT_EMAIL", default="")  # where an organisation without an account asks for one
 CELERY_BROKER_URL = REDIS_URL
 CELERY_TASK_IGNORE_RESULT = True
@@ -241,6 +249,26 @@ CELERY_BEAT_SCHEDULE = (
             "task": "quotas.allocations.tasks.vouchers_follow",
             "schedule": 600.0,
             "options": {"expires": 600},
+        },
+        "exporters-pull": {
+            "task": "monitoring.attribution.tasks.exporters_pull",
+            "schedule": 15.0,
+            "options": {"expires": 15},
+        },
+        "attribution-forget": {
+            "task": "monitoring.attribution.tasks.forget",
+            "schedule": 86_400.0,
+            "options": {"expires": 3600},
+        },
+        "rollup": {
+            "task": "monitoring.rollups.tasks.rollup",
+            "schedule": 30.0,
+            "options": {"expires": 30},
+        },
+        "rollup-forget": {
+            "task": "monitoring.rollups.tasks.forget",
+            "schedule": 86_400.0,
+            "options": {"expires": 3600},
         },
         "submission-keys-forget": {
             "task": "scheduler.jobs.tasks.submission_keys_forget",

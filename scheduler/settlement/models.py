@@ -51,6 +51,7 @@ class Record(models.Model):
             models.Index(
                 fields=["allocation"], condition=models.Q(uncharged_gpu_seconds__gt=0), name="record_uncharged"
             ),
+            models.Index(fields=["read_at", "id"], name="record_read"),  # for who follows what was read
         ]
 
 

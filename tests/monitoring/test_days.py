@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitoring.days import Days, date_read, gpu_seconds_by_day, last_month, this_month, this_year
-from tests.monitoring.reports.conftest import HANOI, hanoi
+from tests.monitoring.conftest import HANOI, hanoi
 
 ZONES = st.sampled_from([HANOI, ZoneInfo("UTC"), ZoneInfo("Europe/Berlin"), ZoneInfo("America/Sao_Paulo")])
 MOMENTS = st.integers(min_value=0, max_value=2_000_000_000).map(lambda epoch_s: datetime.fromtimestamp(epoch_s, UTC))

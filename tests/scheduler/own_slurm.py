@@ -341,7 +341,7 @@ def own_slurm(
         gpus_per_node=gpus_per_node,
         directory=Path(mkdtemp(dir=state, prefix=f"own-{os.getpid()}-")),
         stack=stack,
-        ports=_free_ports(2 + sum(row.nodes for row in partitions)),
+        ports=free_ports(2 + sum(row.nodes for row in partitions)),
     )
     try:
         slurm.begin()
@@ -350,7 +350,7 @@ def own_slurm(
         slurm.end()
 
 
-def _free_ports(count: int) -> range:
+def free_ports(count: int) -> range:
     for _ in range(100):
         first = random.randrange(PORTS.start, PORTS.stop - count)
         with suppress(OSError):

@@ -25,7 +25,7 @@ from quotas.allocations.services import (
 from quotas.programmes.models import Programme
 from scheduler.clusters.models import Cluster
 from tests import factories
-from tests.monitoring.reports.conftest import RunOf
+from tests.monitoring.conftest import RunOf
 from tests.quotas import makers
 
 BEGIN = datetime(2026, 5, 20, tzinfo=UTC)

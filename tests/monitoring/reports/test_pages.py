@@ -19,7 +19,7 @@ from portal.people.services import project_create
 from quotas.allocations.models import Allocation
 from quotas.programmes.models import Programme
 from tests import factories
-from tests.monitoring.reports.conftest import RunOf
+from tests.monitoring.conftest import RunOf
 from tests.quotas import makers
 
 JUNE = "?from=2026-06-01&to=2026-06-30"

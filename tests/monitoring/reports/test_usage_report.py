@@ -17,7 +17,7 @@ from quotas.allocations.models import Allocation
 from quotas.allocations.services import refund_book, withdrawal_confirm, withdrawal_request
 from quotas.programmes.models import Programme
 from tests import factories
-from tests.monitoring.reports.conftest import RunOf, hanoi
+from tests.monitoring.conftest import RunOf, hanoi
 from tests.quotas import makers
 
 HOUR = makers.HOUR

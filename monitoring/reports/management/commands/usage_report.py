@@ -2,15 +2,11 @@
 
 from argparse import ArgumentParser
 from collections.abc import Hashable, Mapping
-from datetime import date
 from typing import Any
 
-from django.core.management.base import CommandError
-
-from monitoring.days import EARLIEST, LATEST, Days, date_read
+from monitoring.reports.arguments import arguments_add, organisation_and_days
 from monitoring.reports.selectors import Line, usage_report
 from portal.commands import JsonCommand
-from portal.people.models import Organisation
 
 FIGURES = ("granted", "overrun", "held", "consumed", "remaining", "expired")
 
@@ -22,15 +18,10 @@ class Command(JsonCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--organisation", required=True, metavar="SLUG")
-        parser.add_argument("--from", required=True, metavar="DATE", dest="first", help="YYYY-MM-DD")
-        parser.add_argument("--to", required=True, metavar="DATE", dest="last", help="YYYY-MM-DD, included")
+        arguments_add(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        days = _days(options["first"], options["last"])
-        organisation = Organisation.objects.filter(slug=options["organisation"]).first()
-        if organisation is None:
-            raise CommandError(f"There is no organisation {options['organisation']!r}.")
+        organisation, days = organisation_and_days(options)
         usage = usage_report(organisation, days)
         result: dict[str, Any] = {"organisation": organisation.slug, "from": days.first, "to": days.last}
         for name in FIGURES:
@@ -41,21 +32,6 @@ class Command(JsonCommand):
         result["by_day"] = _amounts({day.isoformat(): line for day, line in usage.by_day.items()})
         result["imported"] = dict(usage.total.imported)  # the part of the days' usage that is imported history
         self.emit(result)
-
-
-def _days(first: str, last: str) -> Days:
-    ends = [_date(option, text) for option, text in (("--from", first), ("--to", last))]
-    try:
-        return Days(*ends)
-    except ValueError as error:
-        raise CommandError(f"--to {last} lies before --from {first}.") from error
-
-
-def _date(option: str, text: str) -> date:
-    try:
-        return date_read(text)
-    except ValueError as error:
-        raise CommandError(f"{option}: {text!r} is no date from {EARLIEST} to {LATEST}, written YYYY-MM-DD.") from error
 
 
 def _amounts(lines: Mapping[Hashable, Line] | Mapping[str, Line]) -> dict[Hashable, dict[str, int]]:

@@ -1,0 +1,41 @@
+"""What the commands about an organisation's days are asked with."""
+
+from argparse import ArgumentParser
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from monitoring.days import EARLIEST, LATEST, Days, date_read
+from portal.people.models import Organisation
+
+
+def arguments_add(parser: ArgumentParser) -> None:
+    parser.add_argument("--organisation", required=True, metavar="SLUG")
+    parser.add_argument("--from", required=True, metavar="DATE", dest="first", help="YYYY-MM-DD")
+    parser.add_argument("--to", required=True, metavar="DATE", dest="last", help="YYYY-MM-DD, included")
+
+
+def organisation_and_days(options: Mapping[str, Any]) -> tuple[Organisation, Days]:
+    """Raises CommandError."""
+    days = _days(options["first"], options["last"])
+    organisation = Organisation.objects.filter(slug=options["organisation"]).first()
+    if organisation is None:
+        raise CommandError(f"There is no organisation {options['organisation']!r}.")
+    return organisation, days
+
+
+def _days(first: str, last: str) -> Days:
+    ends = [_date(option, text) for option, text in (("--from", first), ("--to", last))]
+    try:
+        return Days(*ends)
+    except ValueError as error:
+        raise CommandError(f"--to {last} lies before --from {first}.") from error
+
+
+def _date(option: str, text: str) -> date:
+    try:
+        return date_read(text)
+    except ValueError as error:
+        raise CommandError(f"{option}: {text!r} is no date from {EARLIEST} to {LATEST}, written YYYY-MM-DD.") from error
