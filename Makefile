@@ -98,6 +98,8 @@ check: .venv/.installed-dev messages ## Lint, types, layers and migrations: what
 	@.venv/bin/mypy --no-error-summary --strict ansible/stack
 	@$(python) -W ignore manage.py makemigrations --check --dry-run >/dev/null || $(python) -W ignore manage.py makemigrations --check --dry-run
 	@cd ansible && $(realpath .venv)/../tools/bin/ansible-playbook one-machine.yml --syntax-check >/dev/null
+	@command -v promtool >/dev/null || { echo "make: promtool is missing: apt-get install -y prometheus"; exit 1; }
+	@cd ansible/roles/prometheus/files && said=$$(promtool check rules gpu.rules.yml && promtool test rules gpu.rules.test.yml) || { echo "$$said"; exit 1; }
 	@echo "check ok"
 
 bench: ## Measure: one line a figure, `name value unit aim`
