@@ -25,6 +25,8 @@ from portal.people.models import User
 
 READ, SUBMIT, OPERATE = (str(scope) for scope in Token.Scope.values)
 
+READ_OUT_BYTES, PART_BYTES = 64 << 20, 64 << 10
+
 
 class ApiRequest(Request):
     """What an endpoint's methods get."""
@@ -60,10 +62,17 @@ class Endpoint(APIView):
     def finalize_response(self, request: Any, response: Any, *args: Any, **parts: Any) -> HttpResponseBase:
         response = super().finalize_response(request, response, *args, **parts)
         response.headers.setdefault("Cache-Control", "no-store")
-        with suppress(UnreadablePostError):  # whoever is still sending hears no answer: what comes is read to its end
-            while response.status_code >= 400 and request.read(65_536):
-                pass
+        if response.status_code >= 400:
+            _read_out(request)
         return response
+
+
+def _read_out(request: Request) -> None:
+    """Whoever is still sending hears no answer before the end. Nobody is listened to for ever, though."""
+    with suppress(UnreadablePostError):
+        for _part in range(0, READ_OUT_BYTES, PART_BYTES):
+            if not request.read(PART_BYTES):
+                return
 
 
 def covered(request: ApiRequest, project_id: int) -> None:
