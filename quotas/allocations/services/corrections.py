@@ -16,6 +16,7 @@ from quotas.allocations.models import Allocation, Refund
 from quotas.allocations.services.charges import consumption, leg_id
 from quotas.allocations.services.follow import REASON_LENGTH, withdrawals_follow
 from quotas.allocations.services.locks import allocation_accounts_lock
+from quotas.allocations.services.moves import moves_give_way
 from quotas.ledger.errors import IdempotencyConflict
 from quotas.ledger.models import Transfer
 from quotas.ledger.selectors import transfers_of_batch
@@ -54,9 +55,10 @@ def correction_book(
 ) -> BookedCorrection:
     """Books the difference of a record that changed after its charge; keyed by (record, revision), revision from 1.
 
-    More is charged like an excess: free balance, then overrun. Less goes back where it came from: first to the
-    overrun that the centre bore, then to the allocation; a refund of what was never used is taken back with it. A
-    correction is no refund: it does not raise the limit in Slurm, whose counter follows the record.
+    More is charged like an excess: free balance, then what is on its way to others and has not left, then overrun.
+    Less goes back where it came from: first to the overrun that the centre bore, then to the allocation; a refund of
+    what was never used is taken back with it. A correction is no refund: it does not raise the limit in Slurm, whose
+    counter follows the record.
 
     Raises AmountAboveCharge, IdempotencyConflict.
     """
@@ -70,8 +72,10 @@ def correction_book(
         if stored:
             return _as_stored(stored, difference_gpu_seconds)
         if difference_gpu_seconds > 0:
-            from_free = min(difference_gpu_seconds, max(balance.free, 0))
-            entries = consumption(
+            missing = difference_gpu_seconds - balance.free
+            freed, entries = moves_give_way(allocation, missing, event_at=event_at) if missing > 0 else (0, [])
+            from_free = min(difference_gpu_seconds, max(balance.free + freed, 0))
+            entries += consumption(
                 allocation,
                 charge_id=record_charge_id,
                 revision=revision,

@@ -26,6 +26,7 @@ from quotas.allocations.services import (
     allocation_close,
     allocation_create,
     cluster_move,
+    correction_book,
     move_arrive,
     move_cancel,
     move_raised,
@@ -125,6 +126,36 @@ def test_it_goes_in_two_halves_and_each_worker_is_asked_in_turn(source: Allocati
     row.refresh_from_db()
     assert row.raised_at is not None
     assert (row.target.project, row.target.cluster, row.target.gpu_type) == (source.project, "south", "h100")
+
+
+def test_a_record_that_grew_outranks_what_has_not_left(source: Allocation) -> None:
+    makers.charge(source, "1", 20 * HOUR)
+    left, waiting, youngest = begin(source, 10), begin(source, 10), begin(source, 15)
+    depart(left)
+
+    def grow(hours: int, revision: int) -> int:
+        grown = correction_book(
+            allocation_id=source.pk,
+            record_charge_id=makers.named("charge 1"),
+            revision=revision,
+            difference_gpu_seconds=hours * HOUR,
+            event_at=NOON,
+            reason="the record changed",
+            actor="test",
+        )
+        for row in (left, waiting, youngest):
+            row.refresh_from_db()
+        assert ledger_findings(at=now()).ok
+        assert makers.limit(source) == limits_by_the_log()[source.qos].allowed
+        return grown.overrun_difference // HOUR
+
+    assert [grow(8, 1), grow(8, 1)] == [0, 0]
+    assert [row.state for row in (left, waiting, youngest)] == ["moving", "requested", "cancelled"]
+    assert makers.balance(source).free == 12 * HOUR
+    assert grow(30, 2) == 8, "what has left is lent for, and so is nothing else"
+    assert [row.state for row in (left, waiting)] == ["moving", "cancelled"]
+    assert (makers.balance(source).free, makers.balance(source).consumed) == (0, 58 * HOUR)
+    assert arrive(left)
 
 
 def test_every_step_again_changes_nothing(source: Allocation) -> None:
