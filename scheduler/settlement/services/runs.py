@@ -287,11 +287,12 @@ def runs_end(ended: Iterable[tuple[Run, Record]]) -> None:
     Run.objects.bulk_create(runs, batch_size=500, update_conflicts=True, unique_fields=["id"], update_fields=fields)
 
 
-def jobs_close(job_ids: set[UUID], *, in_queue_again: Collection[UUID] = ()) -> None:
+def jobs_close(job_ids: set[UUID], *, requeued: Collection[int] = ()) -> None:
     """Gives jobs the state of their runs once all of these ended: of an array's tasks, the one that most needs a look.
     Why a job waited, or was in doubt, is not shown any more.
 
-    Of a task that was requeued the last run counts; `in_queue_again` are jobs whose next run was not seen yet.
+    Of a task that was requeued the last run counts. `requeued` are runs by number that went back into the queue: where
+    one is the last, the next was not seen yet.
     """
     last: dict[UUID, dict[int, Run]] = {}
     for run in Run.objects.filter(job__in=job_ids).order_by("submit_at", "pk"):
@@ -301,7 +302,7 @@ def jobs_close(job_ids: set[UUID], *, in_queue_again: Collection[UUID] = ()) -> 
     shown: dict[str, list[UUID]] = {}
     for job_id, tasks in last.items():
         states = {run.state for run in tasks.values()}
-        again = job_id in in_queue_again and states == {Job.State.CANCELLED}
+        again = any(run.pk in requeued for run in tasks.values()) and states == {Job.State.CANCELLED}
         if not again and all(run.ended_at for run in tasks.values()):
             shown.setdefault(next(state for state in _WORST_FIRST if state in states), []).append(job_id)
     for state, ended in shown.items():

@@ -334,5 +334,5 @@ def _runs_finish(works: list[Work]) -> None:
     """Closes the runs of finished records, then the jobs none of whose runs is open."""
     ended = [(work.run, work.record) for work in works if work.run is not None and work.record.is_final]
     runs_end(ended)
-    in_queue_again = {work.run.job_id for work in works if work.run and work.record.state == "REQUEUED"}
-    jobs_close({run.job_id for run, _record in ended}, in_queue_again=in_queue_again)
+    requeued = {work.run.pk for work in works if work.run and work.record.state == "REQUEUED"}
+    jobs_close({run.job_id for run, _record in ended}, requeued=requeued)

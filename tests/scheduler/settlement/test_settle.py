@@ -59,6 +59,17 @@ def test_why_a_job_waited_goes_with_its_end_and_why_it_ended_stays(cluster, reco
     assert Job.objects.get().reason == left
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_a_requeued_job_that_is_cancelled_while_it_waits_has_ended(cluster, record_of, portal_job, balance, together):
+    portal_job(1)
+    put_back = record_of(1, elapsed_s=0, state="REQUEUED")
+    again = NOON + timedelta(seconds=6)
+    cancelled = record_of(1, submit_at=again, elapsed_s=0, state="CANCELLED", gpus={}, start_at=None)
+    for records in ([put_back, cancelled],) if together else ([put_back], [cancelled]):
+        settle(cluster=cluster, records=records)
+    assert (Job.objects.get().state, balance().held) == (Job.State.CANCELLED, 0)
+
+
 def test_an_excess_comes_from_the_free_balance_and_only_the_rest_is_overrun(cluster, record_of, portal_job, balance):
     run = portal_job(1, held=120)
     settle(cluster=cluster, records=[record_of(1, elapsed_s=100_050)])
