@@ -1,4 +1,4 @@
-"""A job that runs with a log and files, one that has ended with its figures, and one that waits for a reason."""
+"""A job that runs with a log and files, one that has ended with its figures, and one that Slurm holds."""
 
 from base64 import b64encode
 from datetime import timedelta
@@ -8,12 +8,13 @@ from django.core.cache import caches
 
 from portal.clock import now
 from scheduler.clusters.models import Partition
-from scheduler.jobs.models import Job, Run
+from scheduler.jobs.models import Job, Run, SlurmHold
 from scheduler.jobs.output.asking import Question
 from tests.quotas import makers
 from tests.quotas.makers import HOUR
 from tests.scheduler.jobs.makers import submit
 
+LAUNCH_FAILED = "launch failed requeued held"
 LOG = "".join(f"bước {step} mất mát {3 / step:.3f} " + "=" * (step % 150) + "\n" for step in range(1, 120)).encode()
 PATHS = [["checkpoints"], ["checkpoints", "bước-100.pt"], ["loss.csv"], ["đường cong mất mát.png"], ["latest"]]
 KINDS = ["folder", "file", "file", "file", "link"]
@@ -25,7 +26,7 @@ def jobs_in_three_states(world) -> tuple[Job, Job, Job]:
     Partition.objects.update_or_create(cluster=world.cluster, name="h100", defaults=figures)
     allocation = makers.award(world.project, makers.programme("jobs-pages"))
     found = []
-    for number, (state, reason) in enumerate((("running", ""), ("completed", ""), ("pending", "QOSGrpGRESMinutes"))):
+    for number, (state, reason) in enumerate((("running", ""), ("completed", ""), ("pending", LAUNCH_FAILED))):
         began = now() - timedelta(minutes=20)
         with time_machine.travel(began - timedelta(minutes=3), tick=False):
             job = submit(world.researcher, allocation, name=f"huấn luyện {number}", time_limit_s=8 * HOUR)
@@ -46,6 +47,8 @@ def jobs_in_three_states(world) -> tuple[Job, Job, Job]:
             charged_gpu_seconds=1_800 if state == "completed" else None,
             hold_resolved=state == "completed",
         )
+        if reason:
+            SlurmHold.objects.create(job=job, reason=reason, since=began)
         _answers(job, 70 + number)
         found.append(job)
     return tuple(found)

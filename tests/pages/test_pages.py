@@ -58,7 +58,7 @@ PAGES = {
         /data-sets/ /data-sets/new/ /data-sets/{data_set.slug}/ /data-sets/{data_set.slug}/edit/
         /data-sets/{data_set.slug}/withdraw/ /data-sets/{data_set_draft.slug}/
         /clusters/{cluster.name}/repair/?kind=association&object=sl-mo-hinh/tuan/h100
-        /clusters/{cluster.name}/repair/?kind=qos&object=mo-hinh-h100-1a2b3c
+        /clusters/{cluster.name}/repair/?kind=qos&object=mo-hinh-h100-1a2b3c /jobs/{job_waiting.pk}/
     """,
     "second_operator": "/reviews/applications/{proposed.pk}/ /reviews/applications/{waiting.pk}/",
     "researcher": """

@@ -83,6 +83,8 @@ def _cluster(world: World) -> None:
     )
     slurm = Seen()
     slurm.shown_nodes += [node(f"gpu{3 + n:03}", state) for n, state in enumerate(("IDLE", "IDLE+DRAIN", "DOWN"))]
+    said = "batch job complete failure [slurm@2026-06-01T10:00:00]"
+    slurm.shown_nodes[-2] = replace(slurm.shown_nodes[-2], reason=said)
     slurm.shown_queue[0] = replace(slurm.shown_queue[0], account=f"sl-{world.project.slug}", start_at=now())
     snapshot_take(cluster=world.cluster, adapter=slurm)
     worked_on_by_hand(world.cluster)

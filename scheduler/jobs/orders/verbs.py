@@ -24,7 +24,7 @@ from scheduler.jobs.errors import VerbImpossible
 from scheduler.jobs.models import Job, Order, Run, SlurmHold
 from scheduler.jobs.places import limits_of_person
 from scheduler.jobs.preflight import hold_gpu_seconds, longest_time_limit_s
-from scheduler.jobs.states import HELD_BY_OWNER, HELD_REASONS
+from scheduler.jobs.states import HELD_BY_OWNER, HELD_REASONS, is_left_held
 from scheduler.jobs.worker.covering import hold_swap
 
 ORDER_TOPIC = "jobs.order"
@@ -52,7 +52,9 @@ def _in_slurm(job: Job) -> bool:
 
 def _fits(job: Job, verb: str) -> bool:
     if verb == Verb.HOLD:
-        return job.state == Job.State.PENDING and job.reason not in HELD_REASONS
+        return job.state == Job.State.PENDING and not (
+            job.reason in HELD_REASONS or is_left_held("PENDING", job.reason)
+        )
     if verb == Verb.RELEASE:
         return job.state == Job.State.PENDING and job.reason == HELD_BY_OWNER
     if verb == Verb.CANCEL_TASK:
