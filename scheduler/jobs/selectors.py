@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db.models import Count, Prefetch, Q, QuerySet
 from django.shortcuts import get_object_or_404
 
-from portal.clock import centre_date
+from portal.clock import centre_date, now
 from portal.people.models import Project, ProjectMembership, User
 from portal.people.rules import Person, is_operator, reads_everything
 from portal.people.selectors import organisations_managed, projects_of, projects_visible
@@ -24,6 +24,7 @@ from scheduler.clusters.qos_rules import person_limits
 from scheduler.jobs.models import Job, Order, Run, SlurmHold, UnixAccountSeen
 from scheduler.jobs.places import partition_limits, special_get
 from scheduler.jobs.preflight import Facts
+from scheduler.jobs.states import portal_reason
 
 
 def jobs_visible(person: Person) -> QuerySet[Job]:
@@ -105,6 +106,18 @@ def slurm_holds(person: Person) -> QuerySet[SlurmHold]:
     """Jobs that Slurm by itself, or an administrator, holds, the longest first: for those who read everything."""
     found = SlurmHold.objects.filter(job__state__in=Job.OPEN_STATES, job__cancel_requested_at=None)
     found = found.select_related("job__project", "job__person", "job__cluster").defer("job__script", "job__filled")
+    return found if reads_everything(person) else found.none()
+
+
+RUNAWAY_SHOWN_AFTER = timedelta(minutes=2)  # at its end a job is one for a moment
+
+
+def runaways(person: Person) -> QuerySet[Job]:
+    """Jobs that run for slurmdbd and that slurmctld does not know any more, the longest first: an operator closes their
+    records. For those who read everything."""
+    found = Job.objects.filter(state=Job.State.UNKNOWN, reason=portal_reason("runaway"))
+    found = found.filter(updated_at__lt=now() - RUNAWAY_SHOWN_AFTER).order_by("updated_at")
+    found = found.select_related("project", "person", "cluster").defer("script", "filled")
     return found if reads_everything(person) else found.none()
 
 

@@ -16,7 +16,7 @@ from scheduler.clusters.models import Cluster
 from scheduler.clusters.selectors import cluster_get_of_centre
 from scheduler.jobs.errors import VerbImpossible
 from scheduler.jobs.orders import verbs
-from scheduler.jobs.selectors import job_get_cancellable, slurm_holds
+from scheduler.jobs.selectors import job_get_cancellable, runaways, slurm_holds
 
 SHOWN = 50
 
@@ -31,6 +31,7 @@ def left(request: PersonRequest, name: str) -> HttpResponse:
         "cluster": cluster,
         "holds": found[:SHOWN],
         "count": found.count(),
+        "runaways": runaways(request.user).filter(cluster=cluster)[:SHOWN],
         "may_free": is_operator(request.user),
     }
     return render(request, "jobs/left.html", context)
@@ -39,11 +40,13 @@ def left(request: PersonRequest, name: str) -> HttpResponse:
 @require_safe
 @login_required
 def left_card(request: PersonRequest) -> HttpResponse:
-    """On the home page of the centre's people: nothing while Slurm holds nothing."""
+    """On the home page of the centre's people: nothing while Slurm leaves nothing to them."""
     if not reads_everything(request.user):
         raise Http404
-    found = list(slurm_holds(request.user)[:SHOWN])
-    return render(request, "jobs/left_card.html", {"holds": found}) if found else HttpResponse(status=204)
+    holds, forgotten = list(slurm_holds(request.user)[:SHOWN]), list(runaways(request.user)[:SHOWN])
+    if not holds and not forgotten:
+        return HttpResponse(status=204)
+    return render(request, "jobs/left_card.html", {"holds": holds, "runaways": forgotten})
 
 
 @require_POST

@@ -115,6 +115,18 @@ def test_its_owner_sees_that_it_is_held_and_may_not_release_it(held, submitter, 
     assert client.post(address).status_code == 404
 
 
+def test_what_slurmctld_forgot_is_listed_once_it_is_sure(held, auditor, client_of):
+    Job.objects.filter(pk=held.pk).update(state=Job.State.UNKNOWN, reason="portal:runaway", updated_at=now())
+    SlurmHold.objects.all().delete()
+    client = client_of(auditor)
+    assert client.get(reverse("jobs:left_card")).status_code == 204
+    Job.objects.filter(pk=held.pk).update(updated_at=now() - timedelta(minutes=3))
+    for address in (reverse("jobs:left_card"), reverse("jobs:left", args=["local"])):
+        page = client.get(address).content.decode()
+        assert reverse("jobs:job", args=[held.pk]) in page
+        assert "Tác vụ mà slurmctld đã quên" in page
+
+
 def test_all_of_a_cluster_are_released_at_once(held, slurm, submitter, allocation, operator, client_of):
     other = attempt(submit(submitter, allocation), slurm)
     slurm.change(other.slurm_job_id, reason="JobHeldAdmin")
