@@ -48,6 +48,7 @@ INSTALLED_APPS = [
     "scheduler.clusters",
     "scheduler.datasets",
     "scheduler.accounts",
+    "scheduler.jobs.library",
     "scheduler.jobs",
     "scheduler.settlement",
     "monitoring.attribution",

@@ -23,6 +23,7 @@ urlpatterns = [
     path("clusters/", include("scheduler.accounts.urls")),
     path("data-sets/", include("scheduler.datasets.urls")),
     path("jobs/", include("scheduler.jobs.urls")),
+    path("presets/", include("scheduler.jobs.library.urls")),
     path("settlement/", include("scheduler.settlement.urls")),
     path("reports/", include("monitoring.reports.urls")),
 ]

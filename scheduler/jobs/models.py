@@ -160,6 +160,15 @@ class Job(models.Model):
         return cpu_qos(self.cluster) if self.is_cpu else self.allocation.qos
 
     @property
+    def preset_name(self) -> str:
+        return self.preset.partition("@")[0]
+
+    @property
+    def preset_edition(self) -> int:
+        """Which of the centre's own versions it was made from; 0: the product's, or none."""
+        return int(self.filled.get("edition", 0))
+
+    @property
     def is_array(self) -> bool:
         return bool(self.array)
 

@@ -27,6 +27,7 @@ _SHEBANG = re.compile(
 )
 _DIRECTIVES = ("#SBATCH", "#SLURM")  # the second is sbatch's old spelling, which it still reads
 _FOREIGN = ("#PBS", "#BSUB")
+ANY_DIRECTIVE = (*_DIRECTIVES, *_FOREIGN)
 _SPACE = " \t\v\f\r"  # C's isspace; a no-break space is none
 _TIME = r"[A-Za-z0-9:+./-]{1,40}"
 

@@ -30,9 +30,10 @@ from scheduler.jobs.chaining import PLAIN, Chaining, array_verdict, chaining_pro
 from scheduler.jobs.data_sets import NONE, Chosen, data_sets_choose, data_sets_write
 from scheduler.jobs.durations import slurm_time
 from scheduler.jobs.errors import JobEnded, JobRefused
+from scheduler.jobs.library.selectors import preset_find
 from scheduler.jobs.models import Job, Run
 from scheduler.jobs.preflight import Problem, Shape, Verdict, placed, preflight
-from scheduler.jobs.presets import Preset, presets
+from scheduler.jobs.presets.definition import Preset
 from scheduler.jobs.presets.render import Filled, Resources, head_render, restarts_of
 from scheduler.jobs.presets.stored import filled_stored
 from scheduler.jobs.script import NOTHING, Block, script_check, script_render
@@ -174,7 +175,7 @@ def job_submit(
         person=person,
         unix_account=person.unix_account or "",
         name=name,
-        preset=filled.preset.slug if filled else "",
+        preset=filled.preset.key if filled else "",
         filled=filled_stored(filled, partition, data_sets),
         chosen=chosen or {},
         script=script,
@@ -198,9 +199,10 @@ def job_submit(
 
 def preset_known(slug: str) -> Preset:
     """Raises JobRefused."""
-    if slug not in presets():
+    preset = preset_find(slug)
+    if preset is None:
         raise JobRefused([Problem("preset", "preset", _("There is no such preset."))])
-    return presets()[slug]
+    return preset
 
 
 def _job_same(job: Job) -> Job | None:

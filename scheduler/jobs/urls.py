@@ -1,6 +1,7 @@
 from django.urls import path, register_converter
 
 from scheduler.jobs import views
+from scheduler.jobs.form import copying
 from scheduler.jobs.form import views as form
 from scheduler.jobs.orders import left_views as left
 from scheduler.jobs.orders import views as orders
@@ -30,6 +31,7 @@ urlpatterns = [
     path("new/data-sets/", form.job_data_sets, name="data_sets"),
     path("new/starts/", starts.job_starts, name="starts"),
     path("new/save/", form.preset_save, name="preset_save"),
+    path("presets/<slug:slug>/copy/", copying.preset_copy, name="preset_copy"),
     path("presets/<int:pk>/withdraw/", form.preset_withdraw, name="preset_withdraw"),
     path("card/", views.card, name="card"),
     path("left/card/", left.left_card, name="left_card"),

@@ -55,6 +55,7 @@ def job(request: PersonRequest, pk: UUID) -> HttpResponse:
     context["share"] = slices_read().get(found.gpu_type)
     context["shell_line"] = line_of_job(found) if found.partition else ""
     context["chosen"] = [row | {"why": outlook_text(row)} for row in found.chosen.get("among", [])]
+    context["serves"] = found.preset_name == "jupyter"
     context["may_read"] = selectors.may_cancel(request.user, found)  # as job_get_readable
     return render(request, "jobs/job.html", context)
 

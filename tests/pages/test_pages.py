@@ -57,13 +57,15 @@ PAGES = {
         /clusters/{cluster.name}/retire/ /allocations/moves/{move.pk}/cancel/
         /data-sets/ /data-sets/new/ /data-sets/{data_set.slug}/ /data-sets/{data_set.slug}/edit/
         /data-sets/{data_set.slug}/withdraw/ /data-sets/{data_set_draft.slug}/
+        /presets/ /presets/lora/ /presets/lora/2/?shape=2x8&place=conda /presets/lora/compare/ /presets/lora/edit/
+        /presets/lora/2/offer/ /presets/lora/withdraw/ /presets/import/ /presets/new/
         /clusters/{cluster.name}/repair/?kind=association&object=sl-mo-hinh/tuan/h100
         /clusters/{cluster.name}/repair/?kind=qos&object=mo-hinh-h100-1a2b3c /jobs/{job_waiting.pk}/
     """,
     "second_operator": "/reviews/applications/{proposed.pk}/ /reviews/applications/{waiting.pk}/",
     "researcher": """
         /jobs/{job_running.pk}/ /jobs/{job_ended.pk}/ /jobs/{job_waiting.pk}/ /data-sets/ /data-sets/{data_set.slug}/
-        /jobs/new/?allocation={job_running.allocation_id} /profile/tokens/
+        /jobs/new/?allocation={job_running.allocation_id} /profile/tokens/ /jobs/presets/lora/copy/
     """,
     "auditor": "/reviews/calls/{call.slug}/reviewers/ /proposals/{proposal.pk}/ /statements/",
 }

@@ -51,6 +51,7 @@ from tests.scheduler.clusters.test_capacity_pages import Seen
 from tests.scheduler.clusters.test_occupancy import node
 from tests.scheduler.datasets import makers as data_sets
 from tests.scheduler.datasets.host import Host
+from tests.scheduler.jobs.library import makers as presets
 
 World = SimpleNamespace  # the cast of tests/conftest.py by name, and what is made here
 TERMS = Terms(shares=makers.SHARES, open_vouchers_limit=9, three_person_above_vnd=1_000_000_000)
@@ -69,6 +70,7 @@ def at_work(world: World) -> World:
         programme=world.programme, vnd=1_000_000_000, reason="Đợt bổ sung", person=world.second_operator
     )
     _cluster(world)
+    _presets(world)
     world.job_running, world.job_ended, world.job_waiting = jobs_in_three_states(world)
     conflict_declare(
         person=world.reviewer, organisation=world.other_organisation, reason="Đồng tác giả", declared_by=world.reviewer
@@ -100,6 +102,13 @@ def _data_sets(world: World) -> None:
     groups_apply(cluster=world.cluster, removals_cap=0, actor="test", groups=host)
     host.groups[world.data_set.unix_group] |= {f"r{number}" for number in range(30)}
     groups_apply(cluster=world.cluster, removals_cap=20, actor="test", groups=host)
+
+
+def _presets(world: World) -> None:
+    """One of the centre's own, a version of it that waits, and one that nobody may be offered."""
+    presets.saved(world.operator, "lora", title=presets.title("LoRA của trung tâm"))
+    presets.offered(world.operator, "lora", 1)
+    presets.saved(world.operator, "lora", script="#!/bin/bash\n@{options}\nrank=@{rank}\n", why="Chưa xong")
 
 
 def _voucher(world: World) -> None:

@@ -10,7 +10,7 @@ from portal.api.paging import paged
 from scheduler.datasets.models import DataSet
 from scheduler.datasets.selectors import catalogue, usable_on
 from scheduler.jobs.form.project_presets import project_presets
-from scheduler.jobs.presets import presets
+from scheduler.jobs.library.selectors import presets_offered
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Presets(Endpoint):
                     ),
                     script=one.start,
                 )
-                for one in presets().values()
+                for one in presets_offered().values()
             ),
             project_presets=tuple(
                 ProjectPresetShape(

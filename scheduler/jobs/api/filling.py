@@ -17,8 +17,8 @@ from scheduler.jobs.form.chaining_form import ChainingForm
 from scheduler.jobs.form.data_sets_form import DataSetsForm
 from scheduler.jobs.form.drafts import draft_of
 from scheduler.jobs.form.forms import FIELD_OF, JobForm
+from scheduler.jobs.library.selectors import preset_find
 from scheduler.jobs.preflight import Problem
-from scheduler.jobs.presets import presets
 from scheduler.jobs.services import Draft
 
 # Of the form as a page, not of the job.
@@ -74,7 +74,7 @@ def of_problem(problem: Problem) -> Error:
 def _begun(sent: dict[str, Any]) -> dict[str, Any]:
     """How the form begins with this preset: its shape, time limit and name need not be sent."""
     preset = sent.get("preset")
-    if not isinstance(preset, str) or preset not in presets():
+    if not isinstance(preset, str) or preset_find(preset) is None:
         return {}
     begun = initial_of(preset=preset, allocation="")
     return {name: value for name, value in begun.items() if name != "allocation"}

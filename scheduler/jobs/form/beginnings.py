@@ -12,11 +12,12 @@ from django.http import QueryDict
 from scheduler.jobs.durations import duration_input
 from scheduler.jobs.form.forms import PROBE, script_typed
 from scheduler.jobs.form.preset_fields import place_defaults, place_typed
+from scheduler.jobs.library.selectors import preset_find, presets_offered
 from scheduler.jobs.models import Job, ProjectPreset
 from scheduler.jobs.output.asking import measured_of
 from scheduler.jobs.output.efficiency import efficiency_of
 from scheduler.jobs.output.rightsize import right_sized
-from scheduler.jobs.presets import Preset, presets
+from scheduler.jobs.presets.definition import Preset
 from scheduler.jobs.presets.stored import stored_read
 from scheduler.jobs.script import block_opened, strip_block
 
@@ -34,7 +35,7 @@ def initial_of(
         return begin | {"allocation": str(again.allocation_id), "name": again.name} | _as_kept(again)
     if saved is not None:
         return begin | {"name": saved.title, "save_as": saved.title} | _as_kept(saved)
-    known = presets().get(preset)
+    known = preset_find(preset)
     if known is None:
         return begin | {"name": "", "gpus_per_node": 1, "nodes": 1, "time_limit": "1h", "script": SKELETON}
     return begin | _preset_values(known) | {"name": known.slug, "script": known.start}
@@ -55,9 +56,9 @@ def changed(data: QueryDict, rendered: str, fix: str) -> dict[str, Any]:
     would write it, "" where it cannot."""
     new: dict[str, Any] = data.dict() | {"script": rendered or script_typed(data), "line_end": PROBE}
     field, _equals, value = fix.partition("=")
-    preset = presets().get(new.get("preset", ""))
+    preset = preset_find(new.get("preset", ""))
     if field == "preset":
-        new |= _chosen(new, preset, presets().get(value))
+        new |= _chosen(new, preset, preset_find(value))
     elif field == "script":
         new["script"] = preset.start if preset else SKELETON
     elif field == "own":
@@ -70,7 +71,7 @@ def changed(data: QueryDict, rendered: str, fix: str) -> dict[str, Any]:
 
 
 def _as_kept(kept: Job | ProjectPreset) -> dict[str, Any]:
-    stored, preset = stored_read(kept.filled), presets().get(kept.preset)
+    stored, preset = stored_read(kept.filled), preset_find(kept.preset)
     values: dict[str, Any] = {
         "gpus_per_node": max(kept.gpus_per_node, 1),
         "cpus_per_node": (kept.cpus_per_node if isinstance(kept, Job) else 0) or "",
@@ -86,13 +87,14 @@ def _as_kept(kept: Job | ProjectPreset) -> dict[str, Any]:
     known = {one.name for one in preset.fields}
     fields = {name: value for name, value in stored.fields.items() if name in known}
     places = place_typed(stored) if preset.has_blocks else {}
-    changed_since = stored.version not in (0, preset.version)
-    return values | fields | places | {"preset": preset.slug, "preset_changed": changed_since}
+    made_from = (stored.version, stored.edition)
+    changed_since = bool(stored.version) and made_from != (preset.version, preset.edition)
+    return values | fields | places | {"preset": preset.key, "preset_changed": changed_since}
 
 
 def _chosen(data: dict[str, Any], old: Preset | None, preset: Preset | None) -> dict[str, Any]:
     own = strip_block(data["script"]).strip()
-    untouched = own in ("", SKELETON.strip(), *(one.start.strip() for one in presets().values()))
+    untouched = own in ("", SKELETON.strip(), *(one.start.strip() for one in _known(old, preset)))
     named = data.get("name", "").strip() not in ("", old.slug if old else "")
     if preset is None:
         script = SKELETON if untouched else block_opened(data["script"])
@@ -108,10 +110,14 @@ def _chosen(data: dict[str, Any], old: Preset | None, preset: Preset | None) -> 
     return values | ({} if named else {"name": preset.slug})
 
 
+def _known(*chosen: Preset | None) -> list[Preset]:
+    return [*presets_offered().values(), *filter(None, chosen)]
+
+
 def _preset_values(preset: Preset) -> dict[str, Any]:
     fields = {one.name: one.default for one in preset.fields}
     return {
-        "preset": preset.slug,
+        "preset": preset.key,
         "gpus_per_node": preset.gpus_per_node,
         "nodes": preset.nodes,
         "time_limit": duration_input(preset.time_limit_s),

@@ -12,7 +12,7 @@ from scheduler.jobs.chaining import MOST_DEPENDENCIES, MOST_RESTARTS, After, Cha
 from scheduler.jobs.durations import DurationInvalid, time_limit_parse
 from scheduler.jobs.errors import JobRefused
 from scheduler.jobs.models import Dependency, Job
-from scheduler.jobs.presets import Preset
+from scheduler.jobs.presets.definition import Preset
 
 SHOWN_OPEN, SHOWN_ENDED = 100, 20
 

@@ -25,8 +25,9 @@ from scheduler.jobs.durations import DurationInvalid, time_limit_parse
 from scheduler.jobs.errors import JobRefused
 from scheduler.jobs.form.place_fields import PlaceFields
 from scheduler.jobs.form.preset_fields import field_for, place_defaults, place_fields, place_of
+from scheduler.jobs.library.selectors import preset_find
 from scheduler.jobs.preflight import Problem
-from scheduler.jobs.presets import Preset, presets
+from scheduler.jobs.presets.definition import Preset
 from scheduler.jobs.presets.render import Filled
 from scheduler.jobs.script import strip_block
 from scheduler.jobs.selectors import ProjectChoice, allocation_chosen
@@ -94,7 +95,7 @@ class JobForm(PlaceFields, forms.Form):
         self.fields["allocation"].validate = lambda value: None  # type: ignore[method-assign]
         self.choice: Choice | None = None  # of an allocation, where it is left to the portal
         given = self._given()
-        self.chosen: Preset | None = presets().get(given.get("preset") or "")
+        self.chosen: Preset | None = preset_find(given.get("preset") or "")
         given.setdefault("mode", "simple")
         if self.chosen:
             self._preset_fields(self.chosen)

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from scheduler.jobs.presets.code import Code
 from scheduler.jobs.presets.definition import Field, Preset
-from scheduler.jobs.presets.environments import Environment
+from scheduler.jobs.presets.environments import ENVIRONMENT_TITLES, Environment
 from scheduler.jobs.presets.stored import Stored
 from scheduler.jobs.presets.values import MAX_CHARACTERS
 
@@ -17,13 +17,6 @@ if TYPE_CHECKING:
 
 Text: TypeAlias = "str | _StrPromise"
 
-ENVIRONMENT_TITLES: dict[str, Text] = {
-    "system": _("The cluster's programs"),
-    "module": _("Modules"),
-    "conda": _("conda"),
-    "apptainer": _("Apptainer image"),
-    "enroot": _("Enroot image"),
-}
 CODES = (("path", _("A folder on the cluster")), ("git", _("A git repository")))
 IMAGES = ("apptainer", "enroot")
 

@@ -28,9 +28,9 @@ from scheduler.jobs.form.project_presets import (
     project_preset_withdraw,
     project_presets,
 )
+from scheduler.jobs.library.selectors import presets_offered
 from scheduler.jobs.models import Job, ProjectPreset
 from scheduler.jobs.preflight import Fix, Problem, Verdict
-from scheduler.jobs.presets import presets
 from scheduler.jobs.presets.stored import filled_stored
 
 NOT_SAID = ("name", "key")  # in a preview: the first may still come, the second is not the person's
@@ -100,7 +100,7 @@ def preset_save(request: PersonRequest) -> HttpResponse:
                 person=request.user,
                 project=data["allocation"].project,
                 title=data["save_as"],
-                preset=filled.preset.slug if filled else "",
+                preset=filled.preset.key if filled else "",
                 filled=filled_stored(filled, data.get("partition", ""), _data_sets(request, form).numbers()),
                 script=preview["rendered"],
                 nodes=max(data["nodes"], 1),
@@ -194,7 +194,7 @@ def _form_page(
         "form": form,
         "chaining": ties,
         "data_sets": sets,
-        "presets": presets().values(),
+        "presets": presets_offered().values(),
         "project_presets": project_presets(request.user),
         "saved": form.initial.get("saved"),
         "is_begun": is_begun,

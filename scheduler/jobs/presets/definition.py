@@ -18,7 +18,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+
+from scheduler.jobs.presets import figures as read
+from scheduler.jobs.presets.figures import LANGUAGES, PresetInvalid, Texts
+
+__all__ = ["LANGUAGES", "PresetInvalid", "Texts"]
 
 ENVIRONMENTS = ("system", "module", "conda", "apptainer", "enroot")
 # What starts a preset's processes: nothing of ours; one launcher on each node, which starts a process for each GPU; a
@@ -28,7 +33,6 @@ KINDS = ("int", "number", "choice", "name", "names", "path", "hub", "text", "wor
 BLOCKS = ("options", "folders", "environment", "launch")
 NEEDED = ("workdir", "run_name")  # fields that the block of folders reads
 DERIVED = ("exit_minutes",)  # figures that follow from the shape, usable as a field's value is
-LANGUAGES = ("en", "vi")
 # Names of the form's own fields: a preset's field beside them would get their errors.
 TAKEN = frozenset(
     [
@@ -39,25 +43,22 @@ TAKEN = frozenset(
         *["array", "after", "after_kind", "unsatisfied", "checkpoint_lead", "data_sets"],
     ]
 )
+FIELDS_MOST = 60
+SHAPE_MOST = 100_000
+TIME_MOST_S = 366 * 86_400
+SCRIPT_MOST_BYTES = 65_536
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _ASSIGNED = re.compile(r"([a-z][a-z0-9_]*)=@\{([a-z_0-9]+)\}")
 _BLOCK = re.compile(r"@\{([a-z_]+)\}")
 _HEAD = re.compile(r"\s*(?:#.*)?")  # what else may stand above the first command
-
-
-class PresetInvalid(Exception):
-    """The files of a preset contradict themselves. For its author: names file and fault."""
-
-
-@dataclass(frozen=True)
-class Texts:
-    """One text in each language of the portal."""
-
-    by_language: Mapping[str, str]
-
-    def __str__(self) -> str:
-        return self.by_language.get(get_language() or "", self.by_language["en"])
+_FIGURES = {
+    *("version", "position", "gpus_per_node", "nodes", "time_limit_s", "title", "description", "fields"),
+    *("environments", "launcher", "nodes_most", "checkpoint_lead_s", "parallel"),
+}
+_FIELD = {
+    *("name", "kind", "title", "help", "default", "required", "least", "most", "choices", "suggestions", "advanced"),
+}
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,13 @@ class Preset:
     nodes_most: int
     checkpoint_lead_s: int
     parallel: tuple[str, ...]
+    edition: int = 0  # which of the centre's own versions it is; 0: as it came with the product
+    is_pinned: bool = False  # a copy stands on this version, whatever is offered by now
+
+    @property
+    def key(self) -> str:
+        """What a form or a job calls it: its short name, and its version where that is not the one on offer."""
+        return f"{self.slug}@{self.edition}" if self.is_pinned else self.slug
 
     @property
     def title(self) -> str:
@@ -133,14 +141,28 @@ def preset_read(path: Path, common: Mapping[str, dict[str, Any]]) -> Preset:
     """
     slug = path.stem
     try:
-        figures = tomllib.loads(path.read_text(encoding="utf-8"))
         script = path.with_suffix(".sh").read_text(encoding="utf-8")
-        figures["fields"] = [common.get(entry.get("name"), {}) | entry for entry in figures.get("fields", [])]
-        return _preset(slug, figures, script)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise PresetInvalid(f"{slug}: {error}") from error
+        return preset_make(slug, common_added(figures_parse(path.read_text(encoding="utf-8")), common), script)
+    except (OSError, UnicodeDecodeError) as error:
+        raise PresetInvalid("%(slug)s: %(error)s", slug=slug, error=error) from error
     except PresetInvalid as error:
-        raise PresetInvalid(f"{slug}: {error}") from error
+        raise PresetInvalid("%(slug)s: %(error)s", slug=slug, error=error) from error
+
+
+def figures_parse(text: str) -> dict[str, Any]:
+    """What stands in a NAME.toml. Raises PresetInvalid."""
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise PresetInvalid(_("This is no TOML: %(error)s"), error=error) from error
+
+
+def common_added(figures: dict[str, Any], common: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """The same, with what the fields that several presets have say beside what stands there."""
+    entries = read.tables(figures, "fields", most=FIELDS_MOST)
+    names = [entry.get("name") for entry in entries]
+    known = [common.get(name, {}) if isinstance(name, str) else {} for name in names]
+    return figures | {"fields": [more | entry for more, entry in zip(known, entries, strict=True)]}
 
 
 def fields_read(path: Path) -> dict[str, dict[str, Any]]:
@@ -156,48 +178,38 @@ def placeholders(script: str) -> Iterator[tuple[int, str, str]]:
         if not (assigned or block):
             in_head = in_head and bool(_HEAD.fullmatch(line))
             if "@{" in line:
-                raise PresetInvalid(f"line {number + 1}: a placeholder is NAME=@{{field}} or a line of its own")
+                raise _of_line(number, _("A placeholder is NAME=@{field} or a line of its own."))
         elif not in_head:
-            raise PresetInvalid(f"line {number + 1}: placeholders stand above the first command")
+            raise _of_line(number, _("Placeholders stand above the first command."))
         elif assigned:
             yield number, assigned[1], assigned[2]
         elif block:
             yield number, "", block[1]
 
 
-def _preset(slug: str, figures: dict[str, Any], script: str) -> Preset:
-    known = {
-        "version",
-        "position",
-        "gpus_per_node",
-        "nodes",
-        "time_limit_s",
-        "title",
-        "description",
-        "fields",
-        "environments",
-    }
-    known |= {"launcher", "nodes_most", "checkpoint_lead_s", "parallel"}
-    _only(figures, known, "the file")
+def preset_make(slug: str, figures: Mapping[str, Any], script: str, *, edition: int = 0) -> Preset:
+    """Of what a file says, whoever wrote it. Raises PresetInvalid."""
+    read.only(figures, _FIGURES)
+    if len(script.encode("utf-8", "surrogatepass")) > SCRIPT_MOST_BYTES:
+        raise PresetInvalid(_("The script has more than %(most)d KiB."), most=SCRIPT_MOST_BYTES // 1024)
     preset = Preset(
         slug=slug,
-        version=_whole(figures, "version", least=1),
-        position=_whole(figures, "position", least=0, default=100),
-        gpus_per_node=_whole(figures, "gpus_per_node", least=1),
-        nodes=_whole(figures, "nodes", least=1),
-        time_limit_s=_whole(figures, "time_limit_s", least=60),
+        version=read.whole(figures, "version", least=1),
+        position=read.whole(figures, "position", least=0, default=100),
+        gpus_per_node=_bounded(figures, "gpus_per_node", SHAPE_MOST),
+        nodes=_bounded(figures, "nodes", SHAPE_MOST),
+        time_limit_s=_bounded(figures, "time_limit_s", TIME_MOST_S, least=60),
         script=script,
-        titles=_texts(figures, "title"),
-        descriptions=_texts(figures, "description"),
-        fields=tuple(_field(entry) for entry in figures.get("fields", [])),
-        environments=_listed(figures, "environments", ENVIRONMENTS) or ("system",),
-        launcher=figures.get("launcher", "none"),
-        nodes_most=_whole(figures, "nodes_most", least=0, default=0),
-        checkpoint_lead_s=_whole(figures, "checkpoint_lead_s", least=0, default=0),
-        parallel=tuple(figures.get("parallel", ())),
+        titles=read.texts(figures, "title"),
+        descriptions=read.texts(figures, "description"),
+        fields=tuple(map(_field, read.tables(figures, "fields", most=FIELDS_MOST))),
+        environments=read.listed(figures, "environments", ENVIRONMENTS) or ("system",),
+        launcher=read.chosen(figures, "launcher", LAUNCHERS, "none"),
+        nodes_most=_bounded(figures, "nodes_most", SHAPE_MOST, least=0, default=0),
+        checkpoint_lead_s=_bounded(figures, "checkpoint_lead_s", TIME_MOST_S, least=0, default=0),
+        parallel=read.listed(figures, "parallel"),
+        edition=edition,
     )
-    if preset.launcher not in LAUNCHERS:
-        raise PresetInvalid(f"launcher {preset.launcher!r} is none of {', '.join(LAUNCHERS)}")
     _names_check(preset)
     return preset
 
@@ -205,20 +217,23 @@ def _preset(slug: str, figures: dict[str, Any], script: str) -> Preset:
 def _names_check(preset: Preset) -> None:
     names = [field.name for field in preset.fields]
     if len(set(names)) < len(names):
-        raise PresetInvalid("two fields have the same name")
+        raise PresetInvalid(_("Two fields have the same name."))
     used = [name for _line, assigned, name in placeholders(preset.script) if assigned]
     for name in used:
         if name not in names and name not in DERIVED:
-            raise PresetInvalid(f"@{{{name}}} is no field of this preset, nor one of {', '.join(DERIVED)}")
+            text = _("@{%(name)s} is no field of this preset, nor one of %(derived)s.")
+            raise PresetInvalid(text, name=name, derived=", ".join(DERIVED))
     # `restarts` is read by the launch block itself.
     unused = set(names) - set(used) - {"restarts"}
     if unused:
-        raise PresetInvalid(f"no placeholder for the field {', '.join(sorted(unused))}")
+        raise PresetInvalid(_("The script has no placeholder for %(names)s."), names=", ".join(sorted(unused)))
     if ("restarts" in names) != bool(preset.checkpoint_lead_s):
-        raise PresetInvalid("a preset with checkpoint_lead_s has the field restarts, and no other has")
+        raise PresetInvalid(
+            _("A preset that is told before its time limit (checkpoint_lead_s) has the field restarts, no other has.")
+        )
     required = {field.name for field in preset.fields if field.kind == "int" and field.required}
     if not {*preset.parallel, *(["restarts"] if "restarts" in names else [])} <= required:
-        raise PresetInvalid("restarts, and what parallel names, are required fields of kind int")
+        raise PresetInvalid(_("restarts, and what “parallel” names, are required fields of the kind int."))
     _blocks_check(preset, set(names))
 
 
@@ -226,69 +241,61 @@ def _blocks_check(preset: Preset, names: set[str]) -> None:
     blocks = [name for _line, assigned, name in placeholders(preset.script) if not assigned]
     for name in blocks:
         if name not in BLOCKS:
-            raise PresetInvalid(f"@{{{name}}} is none of the blocks {', '.join(BLOCKS)}")
+            raise PresetInvalid(_("@{%(name)s} is none of the blocks %(blocks)s."), name=name, blocks=", ".join(BLOCKS))
     if not blocks:
         if preset.environments != ("system",) or preset.launcher != "none" or names:
-            raise PresetInvalid("a script without blocks knows no environment, no launcher and no fields")
+            raise PresetInvalid(_("A script without blocks knows no environment, no launcher and no fields."))
         return
     # Launching leans on what the others define, in this order.
     if blocks != [*BLOCKS]:
-        raise PresetInvalid(f"all blocks, once each and in this order: {', '.join(BLOCKS)}")
+        raise PresetInvalid(_("All blocks, once each and in this order: %(blocks)s."), blocks=", ".join(BLOCKS))
     if not set(NEEDED) <= names:
-        raise PresetInvalid(f"a script with blocks has the fields {', '.join(NEEDED)}")
+        raise PresetInvalid(_("A script with blocks has the fields %(names)s."), names=", ".join(NEEDED))
     if preset.launcher == "none":
-        raise PresetInvalid("a script with blocks has a launcher")
+        raise PresetInvalid(_("A script with blocks has a launcher."))
 
 
 def _field(entry: dict[str, Any]) -> Field:
     name = entry.get("name", "")
     if not isinstance(name, str) or not _NAME.fullmatch(name) or name in TAKEN:
-        raise PresetInvalid(f"{name!r} is no name for a field")
-    known = {"name", "kind", "title", "help", "default", "required", "least", "most", "choices", "suggestions"}
-    known |= {"advanced"}
-    _only(entry, known, f"field {name}")
-    if entry.get("kind") not in KINDS:
-        raise PresetInvalid(f"field {name}: kind is one of {', '.join(KINDS)}")
-    if (entry["kind"] == "choice") != bool(entry.get("choices")):
-        raise PresetInvalid(f"field {name}: a choice has choices, and nothing else has")
-    if entry["kind"] in ("int", "number") and not {"least", "most"} <= entry.keys():
-        raise PresetInvalid(f"field {name}: a number has least and most")
+        raise PresetInvalid(_("“%(name)s” is no name for a field."), name=str(name)[:60])
+    try:
+        return _field_of(name, entry)
+    except PresetInvalid as error:
+        error.where = name
+        raise
+
+
+def _field_of(name: str, entry: dict[str, Any]) -> Field:
+    read.only(entry, _FIELD)
+    kind = read.chosen(entry, "kind", KINDS)
+    least, most = read.number(entry, "least"), read.number(entry, "most")
+    choices = read.listed(entry, "choices")
+    if (kind == "choice") != bool(choices):
+        raise PresetInvalid(_("A field of the kind choice has choices, and nothing else has."))
+    if kind in ("int", "number") and (least is None or most is None or least > most):
+        raise PresetInvalid(_("A number has “least” and “most”."))
     return Field(
         name=name,
-        kind=entry["kind"],
-        title=_texts(entry, "title"),
-        help=_texts(entry, "help") if "help" in entry else None,
-        default=str(entry.get("default", "")),
-        required=bool(entry.get("required", False)),
-        least=entry.get("least"),
-        most=entry.get("most"),
-        choices=tuple(entry.get("choices", ())),
-        suggestions=tuple(entry.get("suggestions", ())),
-        advanced=bool(entry.get("advanced", False)),
+        kind=kind,
+        title=read.texts(entry, "title"),
+        help=read.texts(entry, "help") if "help" in entry else None,
+        default=read.text(entry, "default"),
+        required=read.flag(entry, "required"),
+        least=least,
+        most=most,
+        choices=choices,
+        suggestions=read.listed(entry, "suggestions"),
+        advanced=read.flag(entry, "advanced"),
     )
 
 
-def _texts(entry: dict[str, Any], key: str) -> Texts:
-    texts = entry.get(key)
-    if not isinstance(texts, dict) or set(texts) != set(LANGUAGES) or not all(texts.values()):
-        raise PresetInvalid(f"{key} is a text in each of {', '.join(LANGUAGES)}")
-    return Texts(texts)
+def _bounded(figures: Mapping[str, Any], key: str, most: int, *, least: int = 1, default: int | None = None) -> int:
+    found = read.whole(figures, key, least=least, default=default)
+    if found > most:
+        raise PresetInvalid(_("“%(key)s” is at most %(most)d."), key=key, most=most)
+    return found
 
 
-def _whole(figures: dict[str, Any], key: str, *, least: int, default: int | None = None) -> int:
-    value = figures.get(key, default)
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise PresetInvalid(f"{key} is a whole number, at least {least}")
-    return value
-
-
-def _listed(figures: dict[str, Any], key: str, known: tuple[str, ...]) -> tuple[str, ...]:
-    values = tuple(figures.get(key, ()))
-    if len(set(values)) < len(values) or not set(values) <= set(known):
-        raise PresetInvalid(f"{key} are some of {', '.join(known)}")
-    return values
-
-
-def _only(entry: dict[str, Any], known: set[str], where: str) -> None:
-    if set(entry) - known:
-        raise PresetInvalid(f"{where}: unknown: {', '.join(sorted(set(entry) - known))}")
+def _of_line(number: int, text: Any) -> PresetInvalid:
+    return PresetInvalid(_("Line %(line)d: %(sentence)s"), line=number + 1, sentence=text)

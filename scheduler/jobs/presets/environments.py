@@ -16,6 +16,13 @@ from scheduler.jobs.preflight import Problem
 from scheduler.jobs.presets.values import ValueRefused, clean, word
 
 MAX_ENTRIES = 20
+ENVIRONMENT_TITLES: dict[str, str | Promise] = {
+    "system": _("The cluster's programs"),
+    "module": _("Modules"),
+    "conda": _("conda"),
+    "apptainer": _("Apptainer image"),
+    "enroot": _("Enroot image"),
+}
 
 _MODULE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+/-]{0,100}")
 _MOUNT = re.compile(r"/[^:,\\]{1,500}")

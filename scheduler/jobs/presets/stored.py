@@ -9,9 +9,11 @@ from scheduler.jobs.presets.render import Filled
 
 @dataclass(frozen=True)
 class Stored:
-    """As it was kept: the preset may have changed since, or be gone. `version` 0: there was none."""
+    """As it was kept: the preset may have changed since, or be gone. `version` 0: there was none.
+    `edition`: which of the centre's own versions it was; 0: the product's file, of which `version` is the number."""
 
     version: int = 0
+    edition: int = 0
     fields: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     code: Mapping[str, str] = field(default_factory=dict)
@@ -26,6 +28,8 @@ def filled_stored(filled: Filled | None, partition: str, data_sets: Sequence[int
         asked["data_sets"] = sorted(data_sets)
     if filled is None:
         return asked
+    if filled.preset.edition:
+        asked["edition"] = filled.preset.edition
     return asked | {
         "version": filled.preset.version,
         "fields": {name: str(value) for name, value in filled.fields.items()},

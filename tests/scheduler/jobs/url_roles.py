@@ -59,6 +59,8 @@ ROWS = [
     Row("jobs:starts", 200, post={}),
     Row("jobs:preset_save", 422, post={"save_as": "x"}),
     Row("jobs:preset_withdraw", 404, args=lambda world: [world.job_preset.pk], post={}, researcher=302, pi=302),
+    Row("jobs:preset_copy", 404, args=lambda world: ["lora"], **MEMBERS),
+    Row("jobs:preset_copy", 404, args=lambda world: ["lora"], post={}, **dict.fromkeys(MEMBERS, 422)),
     Row("jobs:card", 204, **MEMBERS),
     Row("jobs:project_card", 404, args=lambda world: [world.project.slug], **SEES),
     Row("jobs:project_shell", 404, args=lambda world: [world.project.slug], **SHELL),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from scheduler.jobs.durations import slurm_time
 from scheduler.jobs.errors import JobRefused
+from scheduler.jobs.library.checking import ENVIRONMENTS, H100, SHAPES
 from scheduler.jobs.preflight import Shape
 from scheduler.jobs.presets import presets
 from scheduler.jobs.presets.definition import Preset
@@ -12,15 +13,6 @@ from scheduler.jobs.presets.environments import Environment
 from scheduler.jobs.presets.render import Filled, Resources, head_render
 from scheduler.jobs.script import Block, script_render
 
-SHAPES = ((1, 1), (1, 8), (2, 8), (4, 8))  # nodes × GPUs per node
-ENVIRONMENTS = (
-    Environment(),
-    Environment("module", modules=("cuda/12.4", "openmpi/5.0")),
-    Environment("conda", conda="train"),
-    Environment("apptainer", image="images/pytorch 24.05.sif", mounts=("/data/vi wiki",)),
-    Environment("enroot", image="nvcr.io#nvidia/pytorch:24.05-py3", mounts=("/data/vi wiki",)),
-)
-H100 = Resources(cpus_per_gpu=8, memory_mb_per_gpu=120_000)
 FILLED = {
     "program": "train.py",
     "arguments": "--note 'hai từ' --seed 7",

@@ -34,6 +34,12 @@ run "${launcher[@]}" "$program"
 """
 
 
+@pytest.fixture(autouse=True)
+def _english():
+    with override("en"):
+        yield
+
+
 def read(folder, toml=TOML, script=SCRIPT):
     (folder / "mine.toml").write_text(toml)
     (folder / "mine.sh").write_text(script)
@@ -54,13 +60,13 @@ def test_a_preset_is_read(tmp_path):
         (SCRIPT.replace("@{launch}", "@{lunch}"), "lunch"),
         (SCRIPT.replace("@{environment}\n", ""), "blocks"),
         (SCRIPT.replace("@{folders}\n@{environment}", "@{environment}\n@{folders}"), "order"),
-        (SCRIPT.replace("program=@{program}", 'program="@{program}"'), "line 3"),
-        (SCRIPT.replace("program=@{program}", "program=a@{program}"), "line 3"),
-        (SCRIPT.replace("program=@{program}", "program=@{program} id"), "line 3"),
-        (SCRIPT.replace("program=@{program}", "# program=@{program}"), "line 3"),
-        (SCRIPT.replace("program=@{program}", "cat <<E\nprogram=@{program}\nE"), "line 4"),
-        (SCRIPT + "echo @{program}\n", "line 10"),
-        (SCRIPT + "more=@{program}\n", "line 10"),
+        (SCRIPT.replace("program=@{program}", 'program="@{program}"'), "Line 3"),
+        (SCRIPT.replace("program=@{program}", "program=a@{program}"), "Line 3"),
+        (SCRIPT.replace("program=@{program}", "program=@{program} id"), "Line 3"),
+        (SCRIPT.replace("program=@{program}", "# program=@{program}"), "Line 3"),
+        (SCRIPT.replace("program=@{program}", "cat <<E\nprogram=@{program}\nE"), "Line 4"),
+        (SCRIPT + "echo @{program}\n", "Line 10"),
+        (SCRIPT + "more=@{program}\n", "Line 10"),
         (SCRIPT.replace("program=@{program}\n", ""), "program"),
         (SCRIPT.replace("workdir=@{workdir}\n", ""), "workdir"),
     ],

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from scheduler.jobs.library.checking import SHELLCHECK
 from scheduler.jobs.preflight import Shape
 from scheduler.jobs.presets import presets
 from scheduler.jobs.presets.render import Filled
@@ -25,8 +26,6 @@ from tests.scheduler.jobs.presets.cases import Case, case, cases, filled, writte
 
 GOLDEN = Path(__file__).with_name("golden")
 WRITE = os.environ.get("GOLDEN") == "write"
-# What is meant for another shell stands in single quotes (SC2016); files of the site cannot be followed (SC1091).
-SHELLCHECK = ["shellcheck", "--shell=bash", "--severity=style", "--exclude=SC2016,SC1091"]
 
 
 def first(slug: str) -> Case:
