@@ -16,9 +16,16 @@ from tests.scheduler.jobs.makers import submit
 
 LAUNCH_FAILED = "launch failed requeued held"
 LOG = "".join(f"bước {step} mất mát {3 / step:.3f} " + "=" * (step % 150) + "\n" for step in range(1, 120)).encode()
-PATHS = [["checkpoints"], ["checkpoints", "bước-100.pt"], ["loss.csv"], ["đường cong mất mát.png"], ["latest"]]
-KINDS = ["folder", "file", "file", "file", "link"]
-SIZES = [4_096, 3 * 2**30, 5_120, 48_000, 10]
+PATHS = [
+    ["adapter_model.safetensors"],
+    ["checkpoints"],
+    ["checkpoints", "bước-100.pt"],
+    ["loss.csv"],
+    ["đường cong mất mát.png"],
+    ["latest"],
+]
+KINDS = ["file", "folder", "file", "file", "file", "link"]
+SIZES = [5_000_000, 4_096, 3 * 2**30, 5_120, 48_000, 10]
 
 
 def jobs_in_three_states(world) -> tuple[Job, Job, Job]:
@@ -33,6 +40,8 @@ def jobs_in_three_states(world) -> tuple[Job, Job, Job]:
         Job.objects.filter(pk=job.pk).update(
             state=state,
             reason=reason,
+            preset="lora",
+            filled={"version": 2},
             slurm_job_id=70 + number,
             slurm_submit_at=began,
             bound_at=began,

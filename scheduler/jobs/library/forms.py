@@ -121,6 +121,10 @@ class PresetForm(forms.Form):
         _("Fields that share out the GPUs"),
         _("Names with commas: the product of what is filled in must divide the number of GPUs."),
     )
+    results = _lines(
+        _("Results"),
+        _("One on a line: path; title in Vietnamese; title in English. * stands for any letters."),
+    )
     script = forms.CharField(
         label=_("Script"),
         strip=False,
@@ -158,6 +162,7 @@ class PresetForm(forms.Form):
             "parallel": [name.strip() for name in data["parallel"].split(",") if name.strip()],
             "title": _texts_of(data, "title"),
             "description": _texts_of(data, "description"),
+            "results": [_result(line) for line in _entries(data["results"])],
         }
 
 
@@ -267,6 +272,7 @@ def preset_initial(figures: Mapping[str, Any], script: str) -> dict[str, Any]:
         "environments": figures.get("environments", ["system"]),
         "parallel": ", ".join(figures.get("parallel", [])),
         "script": script,
+        "results": "\n".join(map(_result_line, figures.get("results", []))),
         **{f"title_{language}": title.get(language, "") for language in LANGUAGES},
         **{f"description_{language}": description.get(language, "") for language in LANGUAGES},
     }
@@ -319,6 +325,16 @@ def _texts_of(data: Mapping[str, Any], name: str) -> dict[str, str]:
 
 def _entries(text: str) -> list[str]:
     return list(filter(None, (line.strip() for line in text.splitlines())))
+
+
+def _result(line: str) -> dict[str, Any]:
+    path, vietnamese, english = (*(part.strip() for part in line.split(";", 2)), "", "")[:3]
+    return {"path": path, "title": {"en": english, "vi": vietnamese}}
+
+
+def _result_line(entry: Mapping[str, Any]) -> str:
+    title = entry.get("title", {})
+    return f"{entry.get('path', '')}; {title.get('vi', '')}; {title.get('en', '')}"
 
 
 def _number(value: float | None) -> float | None:

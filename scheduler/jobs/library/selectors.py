@@ -67,6 +67,14 @@ def edition_offered(slug: str, edition: int) -> Preset | None:
     return preset_parsed(ever.version) if ever and ever.version else None
 
 
+def preset_made_from(slug: str, edition: int) -> Preset | None:
+    """What a job was made from, whatever became of it since."""
+    if not edition:
+        return presets().get(slug)
+    row = PresetVersion.objects.filter(slug=slug, version=edition).first()
+    return preset_parsed(row) if row else None
+
+
 def editions_offered(slug: str) -> list[Preset]:
     """Every version that is or was offered under a name that still is, what is offered now first."""
     now = preset_find(slug)

@@ -24,6 +24,7 @@ from scheduler.jobs.models import Job
 from scheduler.jobs.output import asking
 from scheduler.jobs.output.asking import Question, TooManyFiles, measured_of
 from scheduler.jobs.output.efficiency import efficiency_of
+from scheduler.jobs.output.results import results_shown
 from scheduler.jobs.output.rightsize import right_sized
 from scheduler.jobs.output.shown import listing_shown, log_shown, logs_named, refusal_text, run_number
 from scheduler.jobs.output.tunnel import tunnel_of
@@ -49,7 +50,7 @@ def job_files(request: PersonRequest, pk: UUID) -> HttpResponse:
     listing = listing_shown(job)
     if request.GET.get("seen") == listing.version:
         return HttpResponse(status=204)
-    return render(request, "jobs/files.html", {"job": job, "listing": listing})
+    return render(request, "jobs/files.html", {"job": job, "listing": listing, "results": results_shown(job, listing)})
 
 
 @require_safe

@@ -12,8 +12,9 @@ error at once, not in somebody's job.
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ TAKEN = frozenset(
     ]
 )
 FIELDS_MOST = 60
+RESULTS_MOST = 10
 SHAPE_MOST = 100_000
 TIME_MOST_S = 366 * 86_400
 SCRIPT_MOST_BYTES = 65_536
@@ -52,9 +54,11 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _ASSIGNED = re.compile(r"([a-z][a-z0-9_]*)=@\{([a-z_0-9]+)\}")
 _BLOCK = re.compile(r"@\{([a-z_]+)\}")
 _HEAD = re.compile(r"\s*(?:#.*)?")  # what else may stand above the first command
+# No “[” and “?”, which would mean something to a pattern; no deeper than the folder is listed.
+_RESULT = re.compile(r"(?!\.)[A-Za-z0-9._*-]{1,100}(?:/(?!\.)[A-Za-z0-9._*-]{1,100}){0,3}")
 _FIGURES = {
     *("version", "position", "gpus_per_node", "nodes", "time_limit_s", "title", "description", "fields"),
-    *("environments", "launcher", "nodes_most", "checkpoint_lead_s", "parallel"),
+    *("environments", "launcher", "nodes_most", "checkpoint_lead_s", "parallel", "results"),
 }
 _FIELD = {
     *("name", "kind", "title", "help", "default", "required", "least", "most", "choices", "suggestions", "advanced"),
@@ -81,6 +85,19 @@ class Field:
 
 
 @dataclass(frozen=True)
+class Result:
+    """A file that a job leaves in its own folder, and what it is. `path` as it is seen from there; `*` stands for any
+    letters of one name."""
+
+    path: str
+    title: Texts
+
+    def matches(self, path: Sequence[str]) -> bool:
+        wanted = self.path.split("/")
+        return len(wanted) == len(path) and all(map(fnmatchcase, path, wanted))
+
+
+@dataclass(frozen=True)
 class Preset:
     """`position` orders the list. `time_limit_s` and the shape are where a form begins. `nodes_most`: 0 is no limit.
     `checkpoint_lead_s`: how long before its time limit the job is told to save its state; 0: it cannot resume.
@@ -102,6 +119,7 @@ class Preset:
     nodes_most: int
     checkpoint_lead_s: int
     parallel: tuple[str, ...]
+    results: tuple[Result, ...] = ()
     edition: int = 0  # which of the centre's own versions it is; 0: as it came with the product
     is_pinned: bool = False  # a copy stands on this version, whatever is offered by now
 
@@ -208,6 +226,7 @@ def preset_make(slug: str, figures: Mapping[str, Any], script: str, *, edition: 
         nodes_most=_bounded(figures, "nodes_most", SHAPE_MOST, least=0, default=0),
         checkpoint_lead_s=_bounded(figures, "checkpoint_lead_s", TIME_MOST_S, least=0, default=0),
         parallel=read.listed(figures, "parallel"),
+        results=tuple(map(_result, read.tables(figures, "results", most=RESULTS_MOST))),
         edition=edition,
     )
     _names_check(preset)
@@ -288,6 +307,14 @@ def _field_of(name: str, entry: dict[str, Any]) -> Field:
         suggestions=read.listed(entry, "suggestions"),
         advanced=read.flag(entry, "advanced"),
     )
+
+
+def _result(entry: dict[str, Any]) -> Result:
+    read.only(entry, {"path", "title"})
+    path = read.text(entry, "path")
+    if not _RESULT.fullmatch(path):
+        raise PresetInvalid(_("“%(path)s” is no file below the job's folder."), path=path[:60])
+    return Result(path, read.texts(entry, "title"))
 
 
 def _bounded(figures: Mapping[str, Any], key: str, most: int, *, least: int = 1, default: int | None = None) -> int:

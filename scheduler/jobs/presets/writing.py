@@ -14,7 +14,7 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 # In this order they stand in the file, and no others. What says nothing is left out, but for these.
 _ORDER = (
     *("version", "position", "gpus_per_node", "nodes", "nodes_most", "time_limit_s", "checkpoint_lead_s"),
-    *("environments", "launcher", "parallel", "title", "description", "fields"),
+    *("environments", "launcher", "parallel", "title", "description", "results", "fields"),
 )
 _FIELD_ORDER = (
     *("name", "kind", "required", "advanced", "default", "least", "most", "choices", "suggestions", "title", "help"),
@@ -30,6 +30,7 @@ def figures_of(preset: Preset) -> dict[str, Any]:
             **{name: getattr(preset, name) for name in _ORDER if hasattr(preset, name)},
             "title": preset.titles.by_language,
             "description": preset.descriptions.by_language,
+            "results": [{"path": one.path, "title": one.title.by_language} for one in preset.results],
             "fields": list(map(_field_figures, preset.fields)),
         }
     )
