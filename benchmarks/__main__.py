@@ -16,6 +16,7 @@ BENCHMARKS = (
     "cluster_page",
     "api",
     "submission",
+    "exporter",
     "cluster_page --real --refreshes 100",  # last: it keeps both processors busy for some minutes
 )
 

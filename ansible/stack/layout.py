@@ -34,8 +34,14 @@ PORT_OFFSETS = {
     "slurmd gpu004": 14,
     "slurmd mig001": 15,
     "slurmd cpu001": 16,
+    "exporter gpu001": 21,
+    "exporter gpu002": 22,
+    "exporter gpu003": 23,
+    "exporter gpu004": 24,
+    "exporter mig001": 25,
 }
 SLURM_NODES = tuple(name.removeprefix("slurmd ") for name in PORT_OFFSETS if name.startswith("slurmd "))
+GPU_NODES = tuple(name.removeprefix("exporter ") for name in PORT_OFFSETS if name.startswith("exporter "))
 
 
 class Refusal(Exception):

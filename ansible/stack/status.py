@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import supervisor
-from .layout import SLURM_NODES, Stack, checkout_home
+from .layout import GPU_NODES, SLURM_NODES, Stack, checkout_home
 
 PROBE_TIMEOUT_S = 15
 WORKERS = ("worker-default", "worker-cluster-local")
@@ -88,6 +88,7 @@ def _probes(stack: Stack) -> dict[str, Callable[[], str]]:
     if (stack.install / "app/manage.py").exists():
         probes |= {"web": lambda: _http(environment["SITE_URL"] + "/healthz"), "beat": lambda: ""}
         probes |= {name: _worker_probe(stack, name) for name in WORKERS}
+        probes |= {f"exporter-{node}": _exporter_probe(environment, node) for node in GPU_NODES}
     return probes
 
 
@@ -146,6 +147,22 @@ def _node_probe(stack: Stack, node: str) -> Callable[[], str]:
         if any(bad in state for bad in ("down", "unknown", "drain", "fail", "*")):
             raise ValueError(f"node is {state}")
         return f"node is {state}"
+
+    return probe
+
+
+def _exporter_probe(environment: dict[str, str], node: str) -> Callable[[], str]:
+    def probe() -> str:
+        url = next(nodes[node] for nodes in json.loads(environment["EXPORTERS"]).values() if node in nodes)
+        request = urllib.request.Request(f"{url}/metrics")  # noqa: S310
+        request.add_header("Authorization", f"Bearer {environment['EXPORTER_TOKEN']}")
+        with urllib.request.urlopen(request, timeout=PROBE_TIMEOUT_S) as answer:  # noqa: S310
+            rows = [line.split('"') for line in answer.read().decode().splitlines()]
+        states = {row[1]: float(row[2].lstrip("} ")) for row in rows if row[0].startswith("gpu_exporter_gpus{")}
+        says = ", ".join(f"{count:.0f} GPUs {state}" for state, count in states.items() if count)
+        if sum(states.values()) != states.get("ok") or not says:
+            raise ValueError(says or "knows of no GPU")
+        return says
 
     return probe
 

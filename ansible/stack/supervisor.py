@@ -104,7 +104,7 @@ def update(stack: Stack, names: list[str]) -> None:
 
 
 # Who needs others ends before them. supervisord alone would end one program after another, a second or more each.
-STOP_ORDER = (("web", "worker-", "beat"), ("slurmctld", "slurmd-", "prometheus"), ("slurmdbd",), ("",))
+STOP_ORDER = (("web", "worker-", "beat"), ("slurmctld", "slurmd-", "prometheus", "exporter-"), ("slurmdbd",), ("",))
 STOP_PATIENCE_S = 60
 
 

@@ -60,6 +60,9 @@ for name in ("root", "slurm", "mysql", "", me):
 for path in ("/", "/metrics", "/api/v1/query?query=up", "/api/v1/targets", "/-/ready"):
     http(f"prometheus {path}", base + 6, path, (b" 401 ",))
 http("web /metrics", base, "/metrics", (b" 401 ", b" 403 ", b" 404 "))
+for offset in range(21, 26):
+    for path in ("/metrics", "/events?after=0", "/reports", "/"):
+        http(f"exporter {offset} {path}", base + offset, path, (b" 401 ",))
 # Slurm's ports speak only to what munge vouches for; garbage gets no data back.
 for name, port in {"slurmdbd": 4, "slurmctld": 5, "gpu001": 11, "gpu002": 12, "gpu003": 13, "gpu004": 14}.items():
     try:

@@ -85,7 +85,9 @@ def test_no_door_opens_without_a_credential(doors: dict[str, str]) -> None:
     assert not {door: answer for door, answer in doors.items() if not answer.startswith("refused")}
 
 
-@pytest.mark.parametrize("part", ["postgresql", "redis", "mariadb", "prometheus", "web", "slurmdbd", "slurmctld"])
+@pytest.mark.parametrize(
+    "part", ["postgresql", "redis", "mariadb", "prometheus", "web", "slurmdbd", "slurmctld", "exporter"]
+)
 def test_the_job_knocked_everywhere(doors: dict[str, str], part: str) -> None:
     assert [door for door in doors if door.startswith(part)]
 

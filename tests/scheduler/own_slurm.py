@@ -259,6 +259,7 @@ class OwnSlurm:
             "slurm_cpus_per_node": 8 * self.gpus_per_node,
             "slurm_memory_mb_per_node": 125_000 * self.gpus_per_node,
             "slurm_emulation": True,
+            "slurm_hooks_dir": "",
             "slurm_several_nodes_per_host": True,
             "slurm_cred_expire_s": 5,
             "slurm_kill_wait_s": 5,
