@@ -22,6 +22,10 @@ redis_passwords: {{manage: x, web: x, worker: x, cluster: x}}
 redis_port: 6379
 prometheus_password: x
 prometheus_port: 9090
+exporter_nodes: [{{node: gpu1}}, {{node: gpu2}}]
+exporter_first_port: 9445
+exporter_token: token-of-the-exporters
+exporter_scrape_interval_s: 15
 slurm_cluster_name: north
 portal_installed: {{stdout: digest}}
 portal_venv: {out}/venv
@@ -124,3 +128,11 @@ def test_wrappers_and_sudo_are_each_clusters_own(rendered: dict[str, str], tmp_p
     assert not [line for line in text.splitlines() if "south" in line and "libexec/" in line]
     (tmp_path / "sudoers").write_text(text)
     subprocess.run(["/usr/sbin/visudo", "-cqf", tmp_path / "sudoers"], check=True)
+
+
+def test_the_worker_and_nobody_on_the_web_is_told_of_the_exporters(rendered: dict[str, str]) -> None:
+    files = rendered["configure.sh"].split("cat > ")[1:]
+    told = {one.split(".env")[0].rpartition("/")[2] for one in files if "token-of-the-exporters" in one}
+    assert told == {"manage", "worker"}
+    wanted = '{"north": {"gpu1": "http://gpu1:9445", "gpu2": "http://gpu2:9445"}}'
+    assert f"EXPORTERS={wanted}" in rendered["configure.sh"]
