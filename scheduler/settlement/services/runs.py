@@ -183,6 +183,8 @@ def _is_searched(one: Seen, known: _Known) -> bool:
 def _is_left(one: Seen, known: _Known) -> bool:
     """A record that an attempt left, without a start or without an end: slurmctld forgot what it had accepted, and the
     job was submitted again. Once slurmdbd knows both, it is charged."""
+    if one.is_record and one.started_at is None and one.state == "COMPLETED":
+        return True  # without a start only a record is that an operator closed; it has no comment yet
     return one.is_record and None in (one.started_at, one.ended_at) and _commented(one, known) is not None
 
 

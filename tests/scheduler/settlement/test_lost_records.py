@@ -226,6 +226,11 @@ def test_the_record_of_an_attempt_that_slurmctld_forgot_is_nobodys_job(cluster, 
     assert (Job.objects.filter(origin="outside").count(), balance().consumed) == (1, 60)
 
 
+def test_a_record_that_an_operator_closed_before_any_start_is_nobodys_job(cluster, record_of):
+    settle(cluster=cluster, records=[record_of(7, elapsed_s=0, gpus={}, start_at=None)])
+    assert not Job.objects.exists()
+
+
 def test_a_comment_that_names_anothers_job_changes_nothing(cluster, portal_job, record_of):
     comment = str(portal_job(7, submit_at=NOON + timedelta(seconds=30)).job_id)
     settle(cluster=cluster, records=[record_of(7, user="hoa", comment=comment)])
