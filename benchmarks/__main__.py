@@ -8,6 +8,8 @@ BENCHMARKS = (
     "ledger",
     "import_sacct",
     "usage_report",
+    "rollup",
+    "throughput_report",
     "applications",
     "reviews",
     "vouchers",

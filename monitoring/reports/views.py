@@ -1,5 +1,4 @@
-from collections.abc import Iterable, Sequence
-from urllib.parse import urlencode
+from collections.abc import Iterable
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
@@ -10,8 +9,9 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from monitoring.days import Days, last_30_days, last_month, this_month, this_year
+from monitoring.days import last_30_days
 from monitoring.reports import selectors
+from monitoring.reports.asked import days_form, days_query, shortcuts_of
 from monitoring.reports.chart import charts_of
 from monitoring.reports.forms import DaysForm
 from monitoring.reports.tables import ROWS_A_PAGE, balance_figures, spreadsheet_rows, usage_tables
@@ -43,15 +43,15 @@ def report_list(request: PersonRequest) -> HttpResponse:
 @login_required
 def organisation(request: PersonRequest, slug: str) -> HttpResponse:
     found = selectors.organisation_reported(request.user, slug)
-    form = _days_form(request)
+    form = days_form(request)
     if not form.is_valid():
         return _bad_days(request, found, form)
     usage = selectors.usage_report(found, form.days)
-    query = _query(form.days)
+    query = days_query(form.days)
     context = {
         "organisation": found,
         "form": form,
-        "shortcuts": _shortcuts(form.days),
+        "shortcuts": shortcuts_of(form.days),
         "usage": usage,
         "balances": [(gpu_type, _figures(gpu_type, usage)) for gpu_type in usage.balances],
         "zone": settings.CENTRE_TIME_ZONE,
@@ -68,7 +68,7 @@ def organisation(request: PersonRequest, slug: str) -> HttpResponse:
 def organisation_csv(request: PersonRequest, slug: str) -> HttpResponse:
     """Every row of what the page shows for the same days."""
     found = selectors.organisation_reported(request.user, slug)
-    form = _days_form(request)
+    form = days_form(request)
     if not form.is_valid():
         return _bad_days(request, found, form)
     usage = selectors.usage_report(found, form.days)
@@ -102,7 +102,7 @@ def home_card(request: PersonRequest) -> HttpResponse:
 def _card(request: PersonRequest, organisations: Iterable[Organisation]) -> HttpResponse:
     days = last_30_days(centre_date(now()))
     reports = [selectors.usage_report(organisation, days) for organisation in organisations]
-    parts = [(usage, charts_of(usage), _query(days)) for usage in reports if usage.balances]
+    parts = [(usage, charts_of(usage), days_query(days)) for usage in reports if usage.balances]
     return render(request, "reports/card.html", {"parts": parts}) if parts else HttpResponse(status=204)
 
 
@@ -126,28 +126,5 @@ def _figures(gpu_type: str, usage: selectors.Usage) -> list[tuple[str, int, str,
 
 
 def _bad_days(request: PersonRequest, found: Organisation, form: DaysForm) -> HttpResponse:
-    context = {"organisation": found, "form": form, "shortcuts": _shortcuts(None)}
+    context = {"organisation": found, "form": form, "shortcuts": shortcuts_of(None)}
     return render(request, "reports/organisation.html", context, status=BAD_DAYS)
-
-
-def _days_form(request: PersonRequest) -> DaysForm:
-    """Of the address; this month where it names no day."""
-    if "from" in request.GET or "to" in request.GET:
-        return DaysForm(request.GET)
-    days = this_month(centre_date(now()))
-    return DaysForm({"from": days.first, "to": days.last})
-
-
-def _query(days: Days) -> str:
-    return "?" + urlencode({"from": days.first, "to": days.last})
-
-
-def _shortcuts(chosen: Days | None) -> Sequence[tuple[str, str, bool]]:
-    """Label, address, whether it is the one that is shown."""
-    today = centre_date(now())
-    parts = [
-        (_("This month"), this_month(today)),
-        (_("Last month"), last_month(today)),
-        (_("This year"), this_year(today)),
-    ]
-    return [(label, _query(days), days == chosen) for label, days in parts]

@@ -34,6 +34,7 @@ PAGES = {
         /allocations/ /allocations/{allocation.pk}/ /allocations/{allocation.pk}/transfers/?figure=consumed
         /statements/organisations/{organisation.slug}/ /statements/{statement.number}/
         /organisations/{organisation.slug}/ /projects/{project.slug}/ /capacity/{cluster.name}/
+        /reports/{organisation.slug}/throughput/
     """,
     "reviewer": """
         / /reviews/ /reviews/mine/{review_new.pk}/ /reviews/mine/{review_open.pk}/ /reviews/mine/{review_done.pk}/

@@ -20,6 +20,16 @@ ROWS = [
         **dict.fromkeys(READERS, 422),
     ),
     Row("reports:organisation_csv", 404, args=organisation, organisation_manager=200, **READERS),
+    Row("reports:throughput", 404, args=organisation, organisation_manager=200, **READERS),
+    Row(
+        "reports:throughput",
+        404,
+        args=organisation,
+        query="?from=2026-02-02&to=2026-02-01",
+        organisation_manager=422,
+        **dict.fromkeys(READERS, 422),
+    ),
+    Row("reports:throughput_csv", 404, args=organisation, organisation_manager=200, **READERS),
     # No award yet: nothing to say, to anybody who may see the organisation.
     Row(
         "reports:organisation_card",
