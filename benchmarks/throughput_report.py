@@ -44,7 +44,7 @@ def fill() -> None:
     )
     columns, amounts = (
         ", ".join(FIGURES),
-        ", ".join(f"organisation.id % 97 + {number}" for number, _ in enumerate(FIGURES)),
+        ", ".join(f"organisation.id %% 97 + {number}" for number, _ in enumerate(FIGURES)),
     )
     sums = ", ".join(f"sum({name})" for name in FIGURES)
     with connection.cursor() as cursor:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from django.db.models import Count, Max, Min, QuerySet
-from django.http import Http404
 
 from monitoring.attribution.models import Exporter
 from monitoring.days import Days
@@ -21,7 +20,6 @@ from monitoring.throughput.bounds import (
 from monitoring.throughput.devices import Device, device_of
 from portal.clock import now
 from portal.people.models import Organisation
-from portal.people.rules import Person, reads_everything
 from quotas.estimator.peaks import PEAKS_VERSION
 from scheduler.clusters.slices import slices_read
 
@@ -200,10 +198,3 @@ def rollup_state() -> RollupState:
         Exporter.objects.count(),
         list(Exporter.objects.filter(failures__gt=0).select_related("cluster")),
     )
-
-
-def rollup_seen(person: Person) -> RollupState:
-    """Raises Http404 for everybody but operators, approvers and auditors."""
-    if not reads_everything(person):
-        raise Http404
-    return rollup_state()
