@@ -7,8 +7,8 @@ python := .venv/bin/python
 stack := cd ansible && /usr/bin/python3 -B -m stack --stack $(STACK) $(if $(PORT_BASE),--port-base $(PORT_BASE))
 manage := SAOLA_ENV_FILE=$(CURDIR)/$(STACK)/env/manage.env $(python) manage.py
 # Tests run in groups side by side, each a process with a database of its own, a copy of what `make test-database` made.
-# First those in Slurm and in a browser, which often wait. Then the tests that kill the stack's processes, beside those that
-# need none of it but PostgreSQL; who kills that runs alone.
+# First those in Slurm and in a browser, which often wait, and quotas', which take what they leave of the processors. Then
+# the tests that kill the stack's processes, beside others that need none of it but PostgreSQL; who kills that runs alone.
 unit := not (browser or slurm or stack or fault)
 # The files that use one of these marks: to read all the others to find that none does takes 8 s of CPU a group.
 marked = $(shell grep -rlE --include='test_*.py' 'pytest\.mark\.($(1))\b' tests)
@@ -21,7 +21,7 @@ test_server := SAOLA_ENV_FILE=$(CURDIR)/.stack-test/env/manage.env
 test_env := $(test_server) TEST_DB_TEMPLATE=test_saola_template
 pytest := .venv/bin/pytest -q -p no:cacheprovider $(PYTEST_ARGS)
 
-.PHONY: help run stack stop status reset test test-units test-quotas test-browser test-accounts test-long test-jobs test-records test-dying test-scheduler test-database test-pyslurm check bench soak messages requirements
+.PHONY: help run stack stop status reset test test-units test-quotas test-browser test-accounts test-long test-jobs test-records test-dying test-scheduler test-alone test-database test-pyslurm check bench soak messages requirements
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,14 +48,13 @@ reset: ## Remove the stack with its data, users and everything else of it
 
 test: ## Build the test stack beside a running one, check, and run every test (under 15 minutes)
 	@$(MAKE) --no-print-directory stack STACK=.stack-test
-	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory -j2 -O check test-database
 	@echo "tests: browser, accounts, jobs and records in Slurm, units beside what dies; each group prints when it is done"
-	@$(MAKE) --no-print-directory test-database
-	@$(MAKE) --no-print-directory -j5 -O test-browser test-accounts test-long test-jobs test-records
-	@$(MAKE) --no-print-directory -j4 -O test-dying test-units test-scheduler test-quotas
-	@$(test_env) $(pytest) -m alone $(call marked,alone)
+	@$(MAKE) --no-print-directory -j6 -O test-browser test-accounts test-long test-jobs test-records test-quotas
+	@$(MAKE) --no-print-directory -j3 -O test-dying test-units test-scheduler
+	@$(MAKE) --no-print-directory test-alone
 
-test-database:  # migrated once, in 20 s of CPU, and copied by each group
+test-database: .venv/.installed-dev messages  # migrated once, in 20 s of CPU, and copied by each group
 	@$(test_server) TEST_DB_SUFFIX=_template $(pytest) --create-db --reuse-db tests/portal/outbox/test_relay.py >/dev/null
 
 test-units:
@@ -64,8 +63,8 @@ test-units:
 test-scheduler:
 	@$(test_env) TEST_DB_SUFFIX=_scheduler $(pytest) -m "$(unit)" tests/scheduler
 
-test-quotas:
-	@$(test_env) TEST_DB_SUFFIX=_quotas $(pytest) -m "$(unit)" tests/quotas
+test-quotas:  # while the others wait for Slurm
+	@$(test_env) TEST_DB_SUFFIX=_quotas nice -n 10 $(pytest) -m "$(unit)" tests/quotas
 
 test-browser:
 	@$(test_env) TEST_DB_SUFFIX=_browser $(pytest) -m browser $(call marked,browser)  # never with others: the browser's event loop stays in it
@@ -78,6 +77,9 @@ test-long:
 
 test-dying:
 	@$(test_env) TEST_DB_SUFFIX=_dying $(pytest) -m "$(dying)" $(call marked,stack|fault)
+
+test-alone:
+	@$(test_env) $(pytest) -m alone $(call marked,alone)
 
 test-jobs:
 	@$(test_env) TEST_DB_SUFFIX=_jobs $(pytest) -m "$(slurm)" tests/scheduler/jobs tests/scheduler/clusters $(many)
