@@ -8,12 +8,10 @@ from django.views.decorators.http import require_safe
 
 from monitoring.reports import selectors
 from monitoring.reports.asked import days_form, days_query, shortcuts_of
-from monitoring.reports.forms import DaysForm
 from monitoring.reports.tables import ROWS_A_PAGE
 from monitoring.reports.throughput import parts_of, rows_of, spreadsheet_rows
-from monitoring.reports.views import BAD_DAYS
+from monitoring.reports.views import bad_days, csv_answer
 from monitoring.rollups.selectors import throughput_of
-from portal.people.models import Organisation
 from portal.spreadsheet import csv_text
 from portal.web.requests import PersonRequest
 
@@ -25,7 +23,7 @@ def throughput(request: PersonRequest, slug: str) -> HttpResponse:
     found = selectors.organisation_reported(request.user, slug)
     form = days_form(request)
     if not form.is_valid():
-        return _bad_days(request, found, form)
+        return bad_days(request, found, form, "reports/throughput.html")
     report = throughput_of(found, form.days)
     query = days_query(form.days)
     context = {
@@ -49,14 +47,6 @@ def throughput_csv(request: PersonRequest, slug: str) -> HttpResponse:
     found = selectors.organisation_reported(request.user, slug)
     form = days_form(request)
     if not form.is_valid():
-        return _bad_days(request, found, form)
+        return bad_days(request, found, form, "reports/throughput.html")
     text = csv_text(spreadsheet_rows(throughput_of(found, form.days)))
-    response = HttpResponse(text, content_type="text/csv; charset=utf-8")
-    name = f"saola-fp8-{slug}-{form.days.first}-{form.days.last}.csv"
-    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
-
-
-def _bad_days(request: PersonRequest, found: Organisation, form: DaysForm) -> HttpResponse:
-    context = {"organisation": found, "form": form, "shortcuts": shortcuts_of(None)}
-    return render(request, "reports/throughput.html", context, status=BAD_DAYS)
+    return csv_answer(text, f"saola-fp8-{slug}-{form.days.first}-{form.days.last}.csv")

@@ -45,7 +45,7 @@ def organisation(request: PersonRequest, slug: str) -> HttpResponse:
     found = selectors.organisation_reported(request.user, slug)
     form = days_form(request)
     if not form.is_valid():
-        return _bad_days(request, found, form)
+        return bad_days(request, found, form, "reports/organisation.html")
     usage = selectors.usage_report(found, form.days)
     query = days_query(form.days)
     context = {
@@ -70,13 +70,10 @@ def organisation_csv(request: PersonRequest, slug: str) -> HttpResponse:
     found = selectors.organisation_reported(request.user, slug)
     form = days_form(request)
     if not form.is_valid():
-        return _bad_days(request, found, form)
+        return bad_days(request, found, form, "reports/organisation.html")
     usage = selectors.usage_report(found, form.days)
     text = csv_text(spreadsheet_rows(usage, usage_tables(usage, request.GET)))
-    response = HttpResponse(text, content_type="text/csv; charset=utf-8")
-    name = f"saola-{slug}-{form.days.first}-{form.days.last}.csv"
-    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
+    return csv_answer(text, f"saola-{slug}-{form.days.first}-{form.days.last}.csv")
 
 
 @require_safe
@@ -125,6 +122,12 @@ def _figures(gpu_type: str, usage: selectors.Usage) -> list[tuple[str, int, str,
     return [(label, amount, *hints.get(name, ("", ""))) for name, label, amount in balance_figures(balance)]
 
 
-def _bad_days(request: PersonRequest, found: Organisation, form: DaysForm) -> HttpResponse:
+def csv_answer(text: str, name: str) -> HttpResponse:
+    response = HttpResponse(text, content_type="text/csv; charset=utf-8")
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+def bad_days(request: PersonRequest, found: Organisation, form: DaysForm, template: str) -> HttpResponse:
     context = {"organisation": found, "form": form, "shortcuts": shortcuts_of(None)}
-    return render(request, "reports/organisation.html", context, status=BAD_DAYS)
+    return render(request, template, context, status=BAD_DAYS)

@@ -10,11 +10,11 @@ from portal.clock import centre_date, now
 from quotas.actors import Actor, actor_key
 from quotas.allocations.errors import AllocationNotOpen, BalanceTooSmall
 from quotas.allocations.models import Allocation
+from quotas.allocations.selectors import free_gpu_seconds
 from quotas.allocations.services.follow import withdrawals_follow
 from quotas.allocations.services.locks import allocation_accounts_lock
 from quotas.ledger.errors import HoldUnknown, InsufficientBalance
 from quotas.ledger.models import Transfer
-from quotas.ledger.selectors import balances
 from quotas.ledger.services import Entry, transfers_book
 
 
@@ -80,9 +80,8 @@ def holds_take(
         try:
             transfers_book(entries=entries, booked_at=now(), actor=actor_key(actor))
         except InsufficientBalance as error:
-            free = balances([allocation.account_id])[allocation.account_id].free
             needed = sum(amounts_gpu_seconds.values())
-            raise BalanceTooSmall(free_gpu_seconds=free, needed_gpu_seconds=needed) from error
+            raise BalanceTooSmall(free_gpu_seconds=free_gpu_seconds(allocation), needed_gpu_seconds=needed) from error
 
 
 def _all_taken(amounts_gpu_seconds: Mapping[UUID, int]) -> bool:
