@@ -12,6 +12,7 @@ class Exporter(models.Model):
     node = models.CharField(max_length=64)
     spool = models.CharField(max_length=64, blank=True)  # another one: the node was set up anew, or lost its disk
     read_n = models.BigIntegerField(default=0)  # the last event that was taken over
+    newest_n = models.BigIntegerField(default=0)  # the last one there was when it answered
     answered_at = models.DateTimeField(null=True)
     failures = models.PositiveIntegerField(default=0)  # in a row
     error = models.CharField(max_length=300, blank=True)

@@ -116,6 +116,7 @@ def events_take(*, exporter: Exporter, page: Page) -> bool:
             )
             more = row.read_n < page.newest
             jobs_attribute(cluster=row.cluster, jobs={event.job for event in events})
+        row.newest_n = page.newest
         row.answered_at, row.failures, row.error = now(), 0, ""
         row.save()
     for name in ("spool", "read_n", "spools", "lost_events", "answered_at", "failures", "error"):

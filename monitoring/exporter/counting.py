@@ -13,6 +13,8 @@ GPM_COUNTER, GPM_GAUGE = "gpm_counter", "gpm_gauge"
 SM_ACTIVE_GAUGE, TENSOR_GAUGE = "2", "5"
 ELAPSED, SM_ACTIVE, TENSOR = "248", "249", "250"
 ROUNDING = 1.001  # two counters that are not read at the very same moment
+CLOCK_ROUNDING = 0.01
+STEADY = 1.1  # two clocks that differ by no more are one clock, and their mean is what it was
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Increase:
     tensor_source: str  # "", GPM_COUNTER or GPM_GAUGE
     tensor_share: float  # of the SM cycles
     clock_hz: float
+    cycles_a_clock: int | None  # of the driver's counter of elapsed cycles, where this pair shows it
 
 
 @dataclass
@@ -54,12 +57,19 @@ class Counters:
 
 
 def increase_between(
-    before: dict[str, Any], now: dict[str, Any], *, gpu_before: dict[str, Any], gpu: dict[str, Any], gap_most_s: float
+    before: dict[str, Any],
+    now: dict[str, Any],
+    *,
+    gpu_before: dict[str, Any],
+    gpu: dict[str, Any],
+    gap_most_s: float,
+    cycles_a_clock: int | None = None,
 ) -> Increase | None:
     """What passed between two readings of one device; None where they are no good pair.
 
     gpu: the readings of the GPU that the device is or is a slice of; its clock stands there. No pair: too far
-    apart, a driver's counter that ran backwards (reset, loaded anew), or no utilisation.
+    apart, a driver's counter that ran backwards (reset, loaded anew), or no utilisation. cycles_a_clock: what an
+    earlier pair showed.
     """
     seconds = now["at"] - before["at"]
     if not 0 < seconds <= gap_most_s or _ran_backwards(before, now):
@@ -71,14 +81,42 @@ def increase_between(
     clocks = [reading["values"].get("sm_clock_mhz") for reading in (gpu_before, gpu)]
     if None in clocks:
         source, clocks = "", [0, 0]
+    shown, clock_hz = _clock(clocks, _elapsed(before, now), seconds, cycles_a_clock, gpu)
     return Increase(
         seconds=seconds,
         busy_seconds=seconds * busy,
         throttled_seconds=seconds * (_is_throttled(gpu_before) + _is_throttled(gpu)) / 2,
         tensor_source=source,
         tensor_share=share,
-        clock_hz=sum(clocks) / 2 * 1e6,
+        clock_hz=clock_hz,
+        cycles_a_clock=shown,
     )
+
+
+def _clock(
+    clocks: list[float], elapsed: float | None, seconds: float, cycles_a_clock: int | None, gpu: dict[str, Any]
+) -> tuple[int | None, float]:
+    """(cycles a clock, mean clock in Hz) of a pair.
+
+    Where the clock stood still, the pair shows how many elapsed cycles the driver counts in one clock: one, or one for
+    each SM. With that known, elapsed cycles are the clock of a pair in which it jumped: a job began or ended. The mean
+    of both ends would be off by up to 0.4 of the pair then, to either side, and an upper bound below what was done is
+    none. Not known: the higher end.
+    """
+    low, high = sorted(clocks)
+    if high <= low * STEADY:
+        mean_hz = (low + high) / 2 * 1e6
+        return (_near_whole(elapsed / (mean_hz * seconds)) if elapsed and low == high > 0 else None), mean_hz
+    if elapsed is None or cycles_a_clock is None:
+        return None, high * 1e6
+    most = gpu["values"].get("sm_clock_most_mhz") or high
+    return None, min(max(elapsed / (cycles_a_clock * seconds), low * 1e6), max(most, high) * 1e6)
+
+
+def _near_whole(value: float) -> int | None:
+    """A clock that jumped and came back between two readings shows something else."""
+    whole = round(value)
+    return whole if whole and abs(value / whole - 1) < CLOCK_ROUNDING else None
 
 
 def energy_joules_between(before: dict[str, Any], now: dict[str, Any]) -> float | None:
@@ -105,10 +143,16 @@ def _counters(reading: dict[str, Any]) -> dict[str, float]:
 def _ratio(before: dict[str, Any], now: dict[str, Any], part: str) -> float | None:
     """Of two cumulative counters. Whether they count one SM's cycles or all SMs' is undocumented: only this is used."""
     first, last = _gpm(before), _gpm(now)
-    if not all(name in values for values in (first, last) for name in (part, ELAPSED)):
+    elapsed = _elapsed(before, now)
+    if not elapsed or part not in first or part not in last:
         return None
-    elapsed = last[ELAPSED] - first[ELAPSED]
-    return _share((last[part] - first[part]) / elapsed) if elapsed > 0 else None
+    return _share((last[part] - first[part]) / elapsed)
+
+
+def _elapsed(before: dict[str, Any], now: dict[str, Any]) -> float | None:
+    """Cycles, of one SM or of all. None where the driver does not count them, or counted none."""
+    first, last = _gpm(before).get(ELAPSED), _gpm(now).get(ELAPSED)
+    return None if first is None or last is None or last <= first else last - first
 
 
 def _gauge(before: dict[str, Any], now: dict[str, Any], metric: str) -> float | None:

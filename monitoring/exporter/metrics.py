@@ -10,6 +10,7 @@ from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from monitoring.exporter import VERSION
 from monitoring.exporter.node import STATES, Device, Node
 from monitoring.exporter.reports import Reports
 from monitoring.exporter.spool import Spool
@@ -202,7 +203,9 @@ class NodeCollector:
         refused = CounterMetricFamily("gpu_exporter_refused_reports", "Jobs' own reports refused", labels=("reason",))
         for reason, number in sorted(self.reports.refused_counts.items()):
             refused.add_metric((reason,), number)
-        yield from (gpus, up, failures, xids, seconds, stuck, refused)
+        version = GaugeMetricFamily("gpu_exporter_info", "This exporter", labels=("version",))
+        version.add_metric((VERSION,), 1)
+        yield from (gpus, up, failures, xids, seconds, stuck, refused, version)
 
     def _owners(self, fresh: list[Device]) -> Iterator[Metric]:
         owners = dict(self.spool.owners)

@@ -1,19 +1,22 @@
 """A cluster, allocations, and runs as settlement leaves them: a record, and its charge in the ledger."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
 from pytest_django.fixtures import Settings
 
+from monitoring.rollups.prometheus import Prometheus
 from portal.people.models import Project
 from quotas.allocations.models import Allocation
 from quotas.allocations.services import Charge, charges_book
 from quotas.programmes.models import Programme
 from scheduler.clusters.models import Cluster
 from scheduler.settlement.models import Record
+from tests.monitoring.rollups.tsdb import blocks_make, openmetrics_write, serving
 from tests.quotas import makers
 
 HANOI = ZoneInfo("Asia/Ho_Chi_Minh")
@@ -28,6 +31,19 @@ def hanoi(text: str) -> datetime:
 @pytest.fixture(autouse=True)
 def _days_of_hanoi(settings: Settings) -> None:
     settings.CENTRE_TIME_ZONE = "Asia/Ho_Chi_Minh"
+
+
+@pytest.fixture(scope="session")
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """What an emulated node's exporter was scraped on a day in June: one for all tests over it."""
+    from tests.monitoring.rollups.conftest import faulty  # it imports this module
+    from tests.monitoring.watching.sick import sick
+
+    directory: Path = tmp_path_factory.mktemp("prometheus")
+    openmetrics_write(directory / "samples.txt", [*faulty(), *sick()])
+    blocks_make(directory / "samples.txt", directory / "data")
+    with serving(directory / "data") as server:
+        yield server
 
 
 @pytest.fixture

@@ -108,7 +108,8 @@ def test_a_counter_that_is_reset_makes_no_leap(running: Running) -> None:
             after.value(name, uuid=uuid) - before.value(name, uuid=uuid)
             for name in ("gpu_energy_joules_total", "gpu_observed_seconds_total")
         )
-        assert energy == pytest.approx(seconds * 69.62, rel=0.05)  # an idle GPU's watts
+        # An idle GPU's watts. A busy machine reads time and energy apart from each other: by less than a collection.
+        assert energy == pytest.approx(seconds * 69.62, rel=0.05, abs=COLLECT_S * 69.62)
 
 
 def test_an_xid_is_told_once(running: Running) -> None:

@@ -55,7 +55,7 @@ def test_a_job_owns_the_gpus_that_slurm_s_indices_mean(running: Running) -> None
 def test_a_lost_epilog_leaves_no_owner_behind_the_next_job(running: Running) -> None:
     running.hook("start", 111, "2")
     running.hook("start", 112, "2")
-    running.until(lambda now: now.labels("gpu_job_info"))
+    running.until(lambda now: [one["jobid"] for one in now.labels("gpu_job_info")] == ["112"])
     assert owners(running) == {uuid_of_minor(2): 112}
     running.hook("end", 111, "2")  # late: not this one's
     assert owners(running) == {uuid_of_minor(2): 112}
