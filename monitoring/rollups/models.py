@@ -55,11 +55,26 @@ class WindowRun(models.Model):
         ]
 
 
+class MemoryPeak(models.Model):
+    """The most memory that a GPU of an ended run held, and what one has. Kept: Prometheus forgets within weeks."""
+
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="+", db_index=False)
+    job_id_raw = models.BigIntegerField()
+    submit_at = models.DateTimeField()
+    used_bytes = models.BigIntegerField()
+    total_bytes = models.BigIntegerField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["cluster", "job_id_raw", "submit_at"], name="memory_peak_once")]
+
+
 class Figures(models.Model):
     """Sums over devices. `_us` are microseconds; the first block is of charged GPU-time, where a slice counts its share
     of a GPU, the second of devices, where it counts whole.
 
     allocated = observed + without_event + two_owners + unread + gap, exactly.
+    observed = idle + no_tensor + tensor_unread + throttled_lost + failed_lost + useful, exactly: useful is what the
+    others leave. What each of them is: monitoring/throughput/losses.py.
     """
 
     allocated_gpu_seconds = models.BigIntegerField(default=0)  # charged for what ran, refunds not taken off
@@ -70,6 +85,11 @@ class Figures(models.Model):
     two_owners_us = models.BigIntegerField(default=0)  # two runs between two scrapes
     unread_us = models.BigIntegerField(default=0)  # scraped, but the exporter could not read the GPU
     gap_us = models.BigIntegerField(default=0)  # no scrape
+    idle_us = models.BigIntegerField(default=0)
+    no_tensor_us = models.BigIntegerField(default=0)  # busy, and no tensor core was
+    tensor_unread_us = models.BigIntegerField(default=0)  # busy, and nobody could read its tensor cores
+    throttled_lost_us = models.BigIntegerField(default=0)  # to a clock that was held down
+    failed_lost_us = models.BigIntegerField(default=0)  # would be useful, had the run not failed
 
     device_us = models.BigIntegerField(default=0)
     outside_us = models.BigIntegerField(default=0)  # observed before the run's start or after its end: not charged
@@ -94,7 +114,17 @@ class Figures(models.Model):
 FIGURES = tuple(field.name for field in Figures._meta.local_fields)
 
 
-class RunDay(Figures):
+class OfPurpose(models.Model):
+    """What the GPU-time was awarded for, in the applications' words; empty where no application says."""
+
+    sector = models.CharField(max_length=32, default="", db_default="")
+    product_group = models.CharField(max_length=32, default="", db_default="")
+
+    class Meta:
+        abstract = True
+
+
+class RunDay(Figures, OfPurpose):
     """One run on one day of the centre."""
 
     cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="+")
@@ -113,11 +143,16 @@ class RunDay(Figures):
         constraints = [
             models.UniqueConstraint(fields=["cluster", "job_id_raw", "submit_at", "day"], name="run_day_once")
         ]
-        indexes = [models.Index(fields=["organisation", "day"], name="run_day_organisation")]
+        indexes = [
+            models.Index(fields=["organisation", "day"], name="run_day_organisation"),
+            models.Index(  # looked for every minute, among all there ever were
+                fields=["counted_at"], condition=models.Q(refused_flop__gt=0), name="run_day_refused"
+            ),
+        ]
 
 
-class PersonDay(Figures):
-    """Ended runs of one person in one project, GPU type and day."""
+class PersonDay(Figures, OfPurpose):
+    """Ended runs of one person in one project, GPU type, purpose and day."""
 
     organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="+", db_index=False)
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="+")
@@ -128,27 +163,32 @@ class PersonDay(Figures):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["organisation", "day", "project", "user", "gpu_type"], name="person_day_once"
+                fields=["organisation", "day", "project", "user", "gpu_type", "sector", "product_group"],
+                name="person_day_once",
             )
         ]
 
 
-class OrganisationDay(Figures):
+class OrganisationDay(Figures, OfPurpose):
     organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="+", db_index=False)
     gpu_type = models.CharField(max_length=32)
     day = models.DateField()
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["organisation", "day", "gpu_type"], name="organisation_day_once")
+            models.UniqueConstraint(
+                fields=["organisation", "day", "gpu_type", "sector", "product_group"], name="organisation_day_once"
+            )
         ]
 
 
-class NationDay(Figures):
-    """All organisations: so that a year of the nation is some hundred rows."""
+class NationDay(Figures, OfPurpose):
+    """All organisations: so that a year of the nation is some thousand rows."""
 
     gpu_type = models.CharField(max_length=32)
     day = models.DateField()
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["day", "gpu_type"], name="nation_day_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["day", "gpu_type", "sector", "product_group"], name="nation_day_once")
+        ]

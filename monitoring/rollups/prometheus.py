@@ -42,15 +42,15 @@ class Prometheus:
             raise PrometheusError("PROMETHEUS_URL names no Prometheus")
         self.timeout_s = timeout_s
 
-    def series(self, began: float, ended: float) -> dict[str, dict[Name, Samples]]:
-        """Every sample of every counter in [began, ended], by UUID. One request a counter; the window is the bound.
+    def series(self, began: float, ended: float, uuids: Sequence[str] = ()) -> dict[str, dict[Name, Samples]]:
+        """Every sample of every counter in [began, ended], by UUID; of these GPUs, or of all.
 
-        Raises PrometheusError.
+        One request a counter; the window is the bound. Raises PrometheusError.
         """
         found: dict[str, dict[Name, Samples]] = {}
         times: dict[str, Sequence[float]] = {}
         for name in (*COUNTERS, AGE):
-            for uuid, samples in self._read(name, began, ended):
+            for uuid, samples in self._read(name, began, ended, uuids):
                 known = found.setdefault(uuid, {})
                 if name in known:
                     samples = _merged(known[name], samples)
@@ -69,18 +69,29 @@ class Prometheus:
             found[labels.get("uuid", "")] = Info(emulated, labels.get("gpu_type", "").lower())
         return found
 
-    def _read(self, name: Name, began: float, ended: float) -> Iterator[tuple[str, Samples]]:
-        metric, source = name if isinstance(name, tuple) else (name, "")
-        selector = f'{metric}{{job="{JOB}"' + (f',source="{source}"' if source else "") + "}"
-        for row in self._query(f"{selector}[{_length(began, ended)}]", ended):
+    def _read(self, name: Name, began: float, ended: float, uuids: Sequence[str]) -> Iterator[tuple[str, Samples]]:
+        for row in self._query(selector_of(name, began, ended, uuids), ended):
             values = row["values"]
             yield (
                 row["metric"].get("uuid", ""),
                 Samples(array("d", [at for at, _value in values]), array("d", [float(value) for _at, value in values])),
             )
 
+    def at(self, query: str, moment: float) -> list[dict[str, Any]]:
+        """Series as they were at a moment, each with its `metric` and `value`. The query is the bound. Raises
+        PrometheusError."""
+        return self._query(query, moment)
+
+    def grid(self, query: str, began: float, ended: float, step: float) -> list[dict[str, Any]]:
+        """Series at began, began + step, … up to ended, each with its `metric` and `values`. Raises PrometheusError."""
+        times = {"start": f"{began:.3f}", "end": f"{ended:.3f}", "step": f"{step:.3f}"}
+        return self._ask("/api/v1/query_range", {"query": query} | times)
+
     def _query(self, query: str, moment: float) -> list[dict[str, Any]]:
-        body = self._post("/api/v1/query", urlencode({"query": query, "time": f"{moment:.3f}"}))
+        return self._ask("/api/v1/query", {"query": query, "time": f"{moment:.3f}"})
+
+    def _ask(self, path: str, form: dict[str, str]) -> list[dict[str, Any]]:
+        body = self._post(path, urlencode(form))
         try:
             answer = json.loads(body)
         except ValueError as error:
@@ -108,6 +119,17 @@ class Prometheus:
         if answer.status != 200:
             raise PrometheusError(f"Prometheus answered {answer.status}: {body[:200].decode(errors='replace')}")
         return body
+
+
+def selector_of(name: Name, began: float, ended: float, uuids: Sequence[str] = ()) -> str:
+    """Of a counter's samples in a time, asked at its end. A UUID has nothing that a regular expression would read."""
+    metric, source = name if isinstance(name, tuple) else (name, "")
+    labels = [
+        f'job="{JOB}"',
+        *([f'source="{source}"'] if source else []),
+        *([f'uuid=~"{"|".join(uuids)}"'] if uuids else []),
+    ]
+    return f"{metric}{{{','.join(labels)}}}[{_length(began, ended)}]"
 
 
 def _length(began: float, ended: float) -> str:

@@ -20,10 +20,12 @@ from monitoring.attribution.models import Declared, Interval, Progress
 from monitoring.attribution.services import RECORDS_OVERLAP, micros
 from monitoring.days import gpu_seconds_by_day
 from monitoring.rollups.models import RunDay, WindowRun
+from monitoring.rollups.purposes import NOT_STATED, Purpose, purposes_of
 from monitoring.rollups.sums import days_sum
 from monitoring.rollups.times import kept_since
 from monitoring.throughput.bounds import Cycles, is_above_possible
-from monitoring.throughput.devices import FP8, TENSOR_PRECISIONS, device_of
+from monitoring.throughput.devices import FP8, TENSOR_PRECISIONS, Device, device_of
+from monitoring.throughput.losses import Edges, edges_of
 from portal.clock import centre_zone, now
 from quotas.estimator.peaks import PEAKS_VERSION
 from scheduler.clusters.slices import Slices, slices_read
@@ -67,6 +69,8 @@ class _Run:
     charged_gpu_seconds: int
     is_final: bool
     failed: bool
+    voucher_id: int
+    purpose: Purpose = NOT_STATED
     windows: dict[date, Mapping[str, Any]] = field(default_factory=dict)
     owned_us: dict[date, int] = field(default_factory=dict)
     declared: dict[date, dict[str, float]] = field(default_factory=dict)
@@ -121,6 +125,9 @@ def _refresh(cluster: int, keys: Sequence[Key]) -> None:
     _windows_read(cluster, wanted)
     _intervals_read(cluster, wanted)
     _declared_read(cluster, jobs, runs, wanted)
+    purposes = purposes_of({run.voucher_id for run in wanted.values()})
+    for run in wanted.values():
+        run.purpose = purposes.get(run.voucher_id, NOT_STATED)
     rows = [row for run in wanted.values() for row in _days_of(run, slices)]
     replaced = [one for one in old if Key(cluster, one[1], one[2]) in set(keys)]
     RunDay.objects.filter(pk__in=[one[0] for one in replaced]).delete()
@@ -152,6 +159,7 @@ def _ended(cluster: int, jobs: Collection[int], slices: Slices) -> dict[Key, _Ru
             row.charged_gpu_seconds,
             True,
             row.state in FAILED,
+            row.allocation.voucher_id,
         )
     return found
 
@@ -182,6 +190,7 @@ def _running(cluster: int, jobs: Collection[int]) -> dict[Key, _Run]:
             row.gpus * elapsed_s,
             False,
             False,
+            row.job.allocation.voucher_id,
         )
     return found
 
@@ -249,14 +258,15 @@ def _days_of(run: _Run, slices: Slices) -> list[RunDay]:
     device_seconds = run.gpus * max(run.elapsed_s, 0)
     devices = gpu_seconds_by_day(device_seconds * SECOND_US, run.started_at, run.ended_at, zone)
     days = sorted(charged.keys() | devices.keys())
-    rows = [_day(run, day, charged.get(day, 0), devices.get(day, 0)) for day in days]
+    device = device_of(run.gpu_type, slices.parent(run.gpu_type))
+    rows = [_day(run, day, device, charged.get(day, 0), devices.get(day, 0)) for day in days]
     emulated = any(row["is_emulated"] for row in run.windows.values())
     declared = _declared_by_day(run, days)
     total = {
         precision: sum(amounts.get(precision, 0.0) for amounts in declared.values())
         for precision in {precision for amounts in declared.values() for precision in amounts}
     }
-    refused = is_above_possible(device_of(run.gpu_type, slices.parent(run.gpu_type)), _cycles(rows), total)
+    refused = is_above_possible(device, _cycles(rows), total)
     for row in rows:
         row.emulated_gpu_seconds = row.allocated_gpu_seconds if emulated else 0
         amounts = declared.get(row.day, {})
@@ -268,7 +278,7 @@ def _days_of(run: _Run, slices: Slices) -> list[RunDay]:
     return rows
 
 
-def _day(run: _Run, day: date, allocated: int, device_us: int) -> RunDay:
+def _day(run: _Run, day: date, device: Device, allocated: int, device_us: int) -> RunDay:
     """Everything clipped to what it is a part of: seen ≤ owned ≤ the devices' time. The gap is what is left."""
     seen = run.windows.get(day, {})
 
@@ -281,6 +291,7 @@ def _day(run: _Run, day: date, allocated: int, device_us: int) -> RunDay:
     unread = part("unread_us", owned - observed - two_owners)
     counter = part("counter_us", observed)
     gauge = part("gauge_us", observed - counter)
+    edges = _edges(seen, device, observed, counter + gauge)
     allocated_us = allocated * SECOND_US
 
     def charged(amount: int) -> int:
@@ -296,6 +307,8 @@ def _day(run: _Run, day: date, allocated: int, device_us: int) -> RunDay:
         project_id=run.project_id,
         user=run.user,
         gpu_type=run.gpu_type,
+        sector=run.purpose.sector,
+        product_group=run.purpose.product_group,
         is_final=run.is_final,
         counted_at=now(),
         peaks_version=PEAKS_VERSION,
@@ -305,6 +318,11 @@ def _day(run: _Run, day: date, allocated: int, device_us: int) -> RunDay:
         without_event_us=charged(device_us - owned),
         two_owners_us=charged(two_owners),
         unread_us=charged(unread),
+        idle_us=charged(observed) - charged(edges.busy_us),
+        no_tensor_us=charged(edges.busy_us) - charged(edges.known_us),
+        tensor_unread_us=charged(edges.known_us) - charged(edges.tensor_us),
+        throttled_lost_us=charged(edges.tensor_us) - charged(edges.full_us),
+        failed_lost_us=charged(edges.full_us) if run.failed else 0,
         device_us=device_us,
         outside_us=int(seen.get("outside_us_sum") or 0),
         counter_us=counter,
@@ -321,6 +339,19 @@ def _day(run: _Run, day: date, allocated: int, device_us: int) -> RunDay:
     else:
         row.cycles, row.no_cycles_us = cycles, no_cycles
     return row
+
+
+def _edges(seen: Mapping[str, Any], device: Device, observed: int, read: int) -> Edges:
+    clock = device.max_sm_clock_hz
+    cycles = seen.get("tensor_clock_cycles_sum") or 0.0
+    return edges_of(
+        observed_us=observed,
+        read_us=read,
+        busy_us=int(seen.get("busy_us_sum") or 0),
+        tensor_us=int(seen.get("tensor_busy_us_sum") or 0),
+        throttled_us=int(seen.get("throttled_us_sum") or 0),
+        at_full_clock_us=round(cycles / clock * SECOND_US) if clock else None,
+    )
 
 
 def _declared_by_day(run: _Run, days: Sequence[date]) -> dict[date, dict[str, float]]:

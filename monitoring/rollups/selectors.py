@@ -1,14 +1,18 @@
 """What came out in a range of days, and how far the counting is."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cache
+from typing import Any
 
-from django.db.models import Count, Max, Min, QuerySet
+from django.db import models
+from django.db.models import Count, Max, Min, QuerySet, Sum
+from django.db.models.functions import Cast
 
 from monitoring.attribution.models import Exporter
 from monitoring.days import Days
-from monitoring.rollups.models import FIGURES, NationDay, OrganisationDay, Window
+from monitoring.rollups.models import FIGURES, Figures, NationDay, OrganisationDay, PersonDay, Window
 from monitoring.throughput.bounds import (
     Cycles,
     achievable_flop,
@@ -19,12 +23,14 @@ from monitoring.throughput.bounds import (
 )
 from monitoring.throughput.devices import Device, device_of
 from portal.clock import now
-from portal.people.models import Organisation
+from portal.people.models import Organisation, Project
 from quotas.estimator.peaks import PEAKS_VERSION
 from scheduler.clusters.slices import slices_read
 
 SECOND_US = 1_000_000
+JOULES_PER_KWH = 3_600_000
 CAUSES = ("without_event", "two_owners", "unread", "gap")
+LOST = ("idle", "no_tensor", "tensor_unread", "throttled_lost", "failed_lost")  # of observed time, in this order
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +44,28 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
+class Together:
+    """FLOPs of several GPU types, which add up where hours do not. `unknown` are types whose upper bound or peak the
+    table does not have: they are in none of the figures."""
+
+    fp8: Bounds
+    unknown: tuple[str, ...]
+    is_emulated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Throughput:
     """Figures of one GPU type, summed: over days, or of one day. `sums` has the columns of `Figures`."""
 
     gpu_type: str
     sums: Mapping[str, int | float]
     device: Device
+
+    @classmethod
+    def added(cls, found: Sequence["Throughput"]) -> "Throughput":
+        """Of one GPU type, at least one."""
+        sums = {name: sum(one.sums[name] for one in found) for name in FIGURES}
+        return cls(found[0].gpu_type, sums, found[0].device)
 
     @property
     def allocated_gpu_seconds(self) -> int:
@@ -71,6 +93,39 @@ class Throughput:
         most = max(CAUSES, key=lambda cause: found[cause])
         found[most] += self.unobserved_gpu_seconds - sum(found.values())
         return found
+
+    @property
+    def steps_us(self) -> dict[str, int]:
+        """Where the allocated time went, in microseconds that add up to it: unobserved, the losses in their order, and
+        what they leave."""
+        allocated, observed = self.allocated_gpu_seconds * SECOND_US, int(self.sums["observed_us"])
+        lost = {name: int(self.sums[f"{name}_us"]) for name in LOST}
+        return {"unobserved": allocated - observed, **lost, "useful": observed - sum(lost.values())}
+
+    @property
+    def steps_gpu_seconds(self) -> dict[str, int]:
+        """The same in whole GPU-seconds, which add up too: what rounding down leaves is the largest observed step's."""
+        found = {name: amount // SECOND_US for name, amount in self.steps_us.items()}
+        found["unobserved"] = self.unobserved_gpu_seconds
+        most = max((*LOST, "useful"), key=lambda name: found[name])
+        found[most] += self.allocated_gpu_seconds - sum(found.values())
+        return found
+
+    @property
+    def wasted_gpu_seconds(self) -> float:
+        """Observed, and known to be lost: what nobody could read is nobody's waste."""
+        return sum(self.sums[f"{name}_us"] for name in LOST if name != "tensor_unread") / SECOND_US
+
+    @property
+    def useful_share(self) -> float | None:
+        """Of what was observed; None where nothing was."""
+        observed = int(self.sums["observed_us"])
+        return self.steps_us["useful"] / observed if observed else None
+
+    @property
+    def energy_kwh(self) -> float:
+        """Of the GPUs alone, in the observed time."""
+        return self.sums["energy_j"] / JOULES_PER_KWH
 
     @property
     def outside_gpu_seconds(self) -> float:
@@ -136,33 +191,100 @@ class Report:
     counted_until: datetime | None
 
 
+def together(found: Iterable[Throughput]) -> Together:
+    listed = [(one, one.fp8) for one in found]
+    known = [fp8 for _one, fp8 in listed if fp8.upper is not None and fp8.allocated_peak is not None]
+    return Together(
+        Bounds(
+            sum(fp8.lower for fp8 in known),
+            sum(fp8.upper or 0.0 for fp8 in known),
+            sum(fp8.allocated_peak or 0.0 for fp8 in known),
+        ),
+        tuple(sorted({one.gpu_type for one, fp8 in listed if fp8.upper is None or fp8.allocated_peak is None})),
+        any(one.is_emulated for one, _fp8 in listed),
+    )
+
+
 def throughput_of(organisation: Organisation, days: Days) -> Report:
-    """Of ended runs, split over the days they ran. Two queries, whatever the range."""
-    return _report(OrganisationDay.objects.filter(organisation=organisation), days)
+    """Of ended runs, split over the days they ran. The same few queries, whatever the range."""
+    rows = _in(OrganisationDay.objects.filter(organisation=organisation), days)
+    return _report(days, rows.values_list("day", "gpu_type", *FIGURES))
+
+
+def throughput_of_project(project: Project, days: Days) -> Report:
+    # An index has the organisation's days; the project's own has all of its years.
+    rows = PersonDay.objects.filter(organisation=project.organisation_id, project=project)
+    return _report(days, _summed(_in(rows, days), "day", "gpu_type"))
 
 
 def throughput_of_nation(days: Days) -> Report:
     """Of all organisations together."""
-    return _report(NationDay.objects.all(), days)
+    return _report(days, _summed(_in(NationDay.objects.all(), days), "day", "gpu_type"))
 
 
-def _report(rows: QuerySet[OrganisationDay] | QuerySet[NationDay], days: Days) -> Report:
-    parents = slices_read()
-    devices: dict[str, Device] = {}
+def throughput_by_purpose(days: Days, name: str) -> dict[str, dict[str, Throughput]]:
+    """The nation's by `name`, "sector" or "product_group", and GPU type."""
+    found: dict[str, dict[str, Throughput]] = {}
+    for (purpose, gpu_type), one in throughputs_of(_in(NationDay.objects.all(), days), name, "gpu_type"):
+        found.setdefault(purpose, {})[gpu_type] = one
+    return found
+
+
+def throughputs_of(rows: QuerySet[Any], *keys: str) -> Iterator[tuple[tuple[Any, ...], Throughput]]:
+    """Rows of figures summed by keys, of which one is "gpu_type". One query, and that of the slices."""
+    device, at = device_for(), keys.index("gpu_type")
+    for row in _summed(rows.order_by(), *keys):
+        values, amounts = row[: len(keys)], row[len(keys) :]
+        yield values, _throughput(values[at], [amounts], device)
+
+
+def organisations_at_work(days: Days) -> int:
+    """How many organisations had GPU-time in these days."""
+    return _in(OrganisationDay.objects.all(), days).aggregate(count=Count("organisation", distinct=True))["count"]
+
+
+# --- sums -----------------------------------------------------------------------------------------------------------
+
+Amounts = Sequence[int | float]  # of FIGURES, in their order
+_FLOATS = {field.name for field in Figures._meta.local_fields if isinstance(field, models.FloatField)}
+
+
+def _in(rows: QuerySet[Any], days: Days) -> QuerySet[Any]:
+    return rows.filter(day__gte=days.first, day__lte=days.last).order_by()
+
+
+def _summed(rows: QuerySet[Any], *keys: str) -> QuerySet[Any, tuple[Any, ...]]:
+    """The keys, and the sums of FIGURES. PostgreSQL's sum of bigint is numeric, which takes its time to read."""
+    sums: dict[str, Any] = {
+        f"{name}_sum": Sum(name) if name in _FLOATS else Cast(Sum(name), models.BigIntegerField()) for name in FIGURES
+    }
+    return rows.values(*keys).annotate(**sums).order_by(*keys).values_list(*keys, *sums)
+
+
+def _report(days: Days, rows: Iterable[tuple[Any, ...]]) -> Report:
+    """`rows`: day, GPU type, figures; of one day and type perhaps several."""
+    device = device_for()
+    listed: dict[tuple[date, str], list[Amounts]] = {}
+    of_type: dict[str, list[Amounts]] = {}
+    for day, gpu_type, *amounts in rows:
+        listed.setdefault((day, gpu_type), []).append(amounts)
+        of_type.setdefault(gpu_type, []).append(amounts)
     by_day: dict[date, dict[str, Throughput]] = {}
-    totals: dict[str, dict[str, int | float]] = {}
-    listed = rows.filter(day__gte=days.first, day__lte=days.last).order_by("day", "gpu_type")
-    for row in listed.values("day", "gpu_type", *FIGURES):
-        day, gpu_type = row.pop("day"), row.pop("gpu_type")
-        if gpu_type not in devices:
-            devices[gpu_type] = device_of(gpu_type, parents.parent(gpu_type))
-            totals[gpu_type] = dict.fromkeys(FIGURES, 0)
-        total = totals[gpu_type]
-        for name, amount in row.items():
-            total[name] += amount
-        by_day.setdefault(day, {})[gpu_type] = Throughput(gpu_type, row, devices[gpu_type])
-    by_type = {gpu_type: Throughput(gpu_type, totals[gpu_type], devices[gpu_type]) for gpu_type in sorted(totals)}
+    for day, gpu_type in sorted(listed):
+        found = _throughput(gpu_type, listed[day, gpu_type], device)
+        by_day.setdefault(day, {})[gpu_type] = found
+    by_type = {gpu_type: _throughput(gpu_type, of_type[gpu_type], device) for gpu_type in sorted(of_type)}
     return Report(days, by_type, by_day, PEAKS_VERSION, counted_until())
+
+
+def _throughput(gpu_type: str, rows: Sequence[Amounts], device: Callable[[str], Device]) -> Throughput:
+    amounts = rows[0] if len(rows) == 1 else [sum(column) for column in zip(*rows, strict=True)]
+    return Throughput(gpu_type, dict(zip(FIGURES, amounts, strict=True)), device(gpu_type))
+
+
+def device_for() -> Callable[[str], Device]:
+    parents = slices_read()
+    return cache(lambda gpu_type: device_of(gpu_type, parents.parent(gpu_type)))
 
 
 def counted_until() -> datetime | None:

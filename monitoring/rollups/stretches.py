@@ -29,6 +29,7 @@ BUSY = "gpu_busy_seconds_total"
 TENSOR_BUSY = "gpu_tensor_busy_seconds_total"
 THROTTLED = "gpu_throttled_seconds_total"
 ENERGY = "gpu_energy_joules_total"
+MEMORY_USED, MEMORY_TOTAL = "nvidia_gpu_memory_used_bytes", "nvidia_gpu_memory_total_bytes"  # no counters
 COUNTERS = (OBSERVED, CYCLES, (TENSOR, COUNTER), (TENSOR, GAUGE), BUSY, TENSOR_BUSY, THROTTLED, ENERGY)
 Name = str | tuple[str, str]
 SECONDS = (BUSY, TENSOR_BUSY, THROTTLED)  # parts of the observed time, never more than it
@@ -91,10 +92,13 @@ class _Stretch:
 
 
 class Readings:
-    """One GPU's series, by the time of the scrape. A series that lacks a scrape has None there."""
+    """One GPU's series, by the time of the scrape. A series that lacks a scrape has None there.
 
-    def __init__(self, series: dict[Name, Samples], scrape_s: float) -> None:
-        self.scrape_s = scrape_s
+    is_whole: only the first and the last are there, and nothing is missing between them (`whole`).
+    """
+
+    def __init__(self, series: dict[Name, Samples], scrape_s: float, *, is_whole: bool = False) -> None:
+        self.scrape_s, self.is_whole = scrape_s, is_whole
         observed = series.get(OBSERVED, Samples([], []))
         self.at = observed.at
         self.columns = {name: self._column(series[name]) for name in COUNTERS if name in series}
@@ -114,7 +118,7 @@ class Readings:
     def stretch(self, number: int) -> _Stretch | None:
         """None where it is a gap, or where nothing new was read."""
         first, second = self.at[number], self.at[number + 1]
-        if second - first > GAP_SCRAPES * self.scrape_s:
+        if second - first > GAP_SCRAPES * self.scrape_s and not self.is_whole:
             return None
         began, ended = self.reading_at(number), self.reading_at(number + 1)
         if began is None or ended is None:
@@ -187,6 +191,12 @@ def _contested(
             found.setdefault(owner.run, Amounts()).two_owners_us += lost
 
 
+def _lost_beyond(readings: Readings, owner: Owner, edge: _Stretch, name: Name) -> float:
+    """Of what was not read in the first or last stretch of a run: more than the run has of it was not the run's."""
+    lost = max(0.0, edge.length - readings.increase(name, edge.number, edge.number + 1))
+    return max(0.0, lost - owner.charged(edge.began + _blur(edge), edge.ended))
+
+
 def _share(
     owner: Owner, charged: float, inside: float, stretch: tuple[float, float], window: tuple[float, float]
 ) -> float:
@@ -219,9 +229,12 @@ def _close(
     first, last = same[0].number, same[-1].number + 1
     length = sum(stretch.length for stretch in same)
     share = _share(owner, charged, inside, (low, high), (began, ended))
+    edges = (same[0], same[-1]) if len(same) > 1 else ()
 
     def seen(name: Name) -> float:
-        return max(0.0, charged - max(0.0, length - readings.increase(name, first, last))) * share
+        lost = max(0.0, length - readings.increase(name, first, last))
+        lost -= sum(_lost_beyond(readings, owner, edge, name) for edge in edges)
+        return max(0.0, charged - max(0.0, lost)) * share
 
     observed = seen(OBSERVED)
     amounts.observed_us += round(observed * MICRO)

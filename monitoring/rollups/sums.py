@@ -11,6 +11,7 @@ from django.db import connection
 from monitoring.rollups.models import FIGURES, NationDay, OrganisationDay, PersonDay, RunDay
 
 Pair = tuple[int, date]  # organisation and day
+PURPOSE = ["sector", "product_group"]
 
 
 def days_sum(pairs: Collection[Pair]) -> None:
@@ -23,17 +24,17 @@ def days_sum(pairs: Collection[Pair]) -> None:
     _replace(
         PersonDay._meta.db_table,
         RunDay._meta.db_table,
-        ["organisation_id", "project_id", '"user"', "gpu_type", "day"],
+        ["organisation_id", "project_id", '"user"', "gpu_type", *PURPOSE, "day"],
         of,
         whose,
         only=" AND is_final",
     )
-    organisation = ["organisation_id", "gpu_type", "day"]
+    organisation = ["organisation_id", "gpu_type", *PURPOSE, "day"]
     _replace(OrganisationDay._meta.db_table, PersonDay._meta.db_table, organisation, of, whose)
     _replace(
         NationDay._meta.db_table,
         OrganisationDay._meta.db_table,
-        ["gpu_type", "day"],
+        ["gpu_type", *PURPOSE, "day"],
         "day = ANY(%s::date[])",
         [sorted(set(days))],
     )

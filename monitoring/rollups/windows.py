@@ -18,16 +18,22 @@ from monitoring.attribution import core
 from monitoring.attribution.models import Change, Interval
 from monitoring.attribution.services import micros
 from monitoring.rollups.models import Window, WindowRun
+from monitoring.rollups.peaks import peaks_keep
 from monitoring.rollups.prometheus import Info, Prometheus, PrometheusError
 from monitoring.rollups.runs import Key, runs_refresh
-from monitoring.rollups.stretches import Amounts, Name, Owner, Readings, Samples, fold
+from monitoring.rollups.stretches import Amounts, Owner, Readings, fold
 from monitoring.rollups.times import WINDOW, kept_since, window_of
+from monitoring.rollups.whole import whole_read
 from portal.clock import now
 
 logger = logging.getLogger(__name__)
 LIVE_EVERY = timedelta(minutes=5)  # while it runs and nothing changes
 RETRY_AFTER = timedelta(minutes=1)
 REST = 6  # a window is not counted again before so many times what the last counting took
+REST_CHANGED = 2  # the same where something changed in it: the summary of a job that ended waits for it
+# After a job's end its last stretch is in, unless a scrape failed: that the window's end catches up.
+SETTLED_SCRAPES = 2
+NAMED_MOST = 500  # GPUs of one request
 BEYOND_SCRAPES = 4  # read beyond both edges: above the longest stretch (2.5), and the age of a reading
 
 _FIGURES = [
@@ -46,7 +52,8 @@ def scrape() -> timedelta:
 def windows_due(began_at: datetime, ended_at: datetime) -> None:
     """The windows that these times touch are to be counted: now, or when the last scrape in these times is in.
 
-    One beyond each edge is touched too: a stretch may reach into it.
+    One beyond each edge is touched too: a stretch may reach into it. What comes later than that is counted at the end
+    of the window, which is after it.
     """
     margin = BEYOND_SCRAPES * scrape()
     moment = now()
@@ -55,7 +62,7 @@ def windows_due(began_at: datetime, ended_at: datetime) -> None:
     starts = [first + number * WINDOW for number in range((last - first) // WINDOW + 1)]
     if not starts:
         return
-    due_at = min(max(moment, ended_at + margin), moment + LIVE_EVERY)
+    due_at = min(max(moment, ended_at + SETTLED_SCRAPES * scrape()), moment + LIVE_EVERY)
     Window.objects.bulk_create([Window(starts_at=one, due_at=due_at) for one in starts], ignore_conflicts=True)
     late = Q(due_at=None) | Q(due_at__gt=due_at)
     Window.objects.filter(late, starts_at__in=starts).update(due_at=due_at)
@@ -92,6 +99,8 @@ def windows_count(prometheus: Prometheus, budget_s: float) -> int:
     for window in Window.objects.filter(due_at__lte=now()).order_by("-starts_at"):
         if time.monotonic() - began > budget_s:
             break
+        if window.counted_at and now() < window.counted_at + REST_CHANGED * timedelta(seconds=window.duration_s):
+            continue
         try:
             window_count(window, prometheus)
         except PrometheusError as error:
@@ -109,12 +118,12 @@ def window_count(window: Window, prometheus: Prometheus) -> None:
     began, moment = time.monotonic(), now()
     ends_at, beyond = window.starts_at + WINDOW, BEYOND_SCRAPES * scrape()
     owners = _owners(window.starts_at - beyond, ends_at + beyond, moment)
-    series: dict[str, dict[Name, Samples]] = {}
+    readings: dict[str, Readings] = {}
     infos: dict[str, Info] = {}
     if owners:
         span = (window.starts_at - beyond).timestamp(), min(ends_at + beyond, moment).timestamp()
-        series, infos = prometheus.series(*span), prometheus.infos(*span)
-    rows = _counted(window, owners, series, infos)
+        readings, infos = _read(prometheus, owners, *span), prometheus.infos(*span)
+    rows = _counted(window, owners, readings, infos)
     with transaction.atomic():
         touched = _replace(window, rows)
         runs_refresh(touched)
@@ -125,13 +134,40 @@ def window_count(window: Window, prometheus: Prometheus) -> None:
             "counted_at": moment,
             "duration_s": time.monotonic() - began,
             "gpus": len(owners),
-            "silent_gpus": len(owners.keys() - series.keys()),
+            "silent_gpus": len(owners.keys() - readings.keys()),
             "failures": 0,
             "error": "",
         }
         Window.objects.filter(pk=window.pk).update(**noted)
         # Only what was due when the counting began is done: a change since then is due again.
         Window.objects.filter(pk=window.pk, due_at=window.due_at).update(due_at=next_at)
+    settled = (moment - SETTLED_SCRAPES * scrape()).timestamp()
+    peaks_keep(
+        prometheus,
+        owners,
+        window.starts_at.timestamp(),
+        min(ends_at.timestamp(), settled),
+        settings.GPU_SCRAPE_INTERVAL_S,
+    )
+
+
+def _read(prometheus: Prometheus, owners: dict[str, list[Owner]], began: float, ended: float) -> dict[str, Readings]:
+    """What Prometheus has of GPUs that had an owner: of most the edges, where that says everything; of the rest all."""
+    scrape_s = settings.GPU_SCRAPE_INTERVAL_S
+    found = {
+        uuid: Readings(series, scrape_s, is_whole=True)
+        for uuid, series in whole_read(prometheus, owners, began, ended, scrape_s).items()
+    }
+    rest = sorted(owners.keys() - found.keys())
+    if not found:  # one look at everything
+        parts: list[list[str]] = [[]]
+    else:
+        parts = [rest[first : first + NAMED_MOST] for first in range(0, len(rest), NAMED_MOST)]
+    for part in parts:
+        for uuid, series in prometheus.series(began, ended, part).items():
+            if uuid in owners:
+                found[uuid] = Readings(series, scrape_s)
+    return found
 
 
 def _owners(began: datetime, ended: datetime, moment: datetime) -> dict[str, list[Owner]]:
@@ -171,15 +207,13 @@ def _micros(moment: datetime | None) -> int | None:
 
 
 def _counted(
-    window: Window, owners: dict[str, list[Owner]], series: dict[str, dict[Name, Samples]], infos: dict[str, Info]
+    window: Window, owners: dict[str, list[Owner]], readings: dict[str, Readings], infos: dict[str, Info]
 ) -> list[WindowRun]:
     totals: dict[Key, WindowRun] = {}
     span = window.starts_at.timestamp(), (window.starts_at + WINDOW).timestamp()
-    for uuid, known in series.items():
-        if uuid not in owners:
-            continue
+    for uuid, known in readings.items():
         info = infos.get(uuid)
-        for run, amounts in fold(Readings(known, settings.GPU_SCRAPE_INTERVAL_S), owners[uuid], *span).items():
+        for run, amounts in fold(known, owners[uuid], *span).items():
             assert isinstance(run, Key)
             if run.submit_at is None:
                 continue  # nobody of ours: it owned the GPU, no more

@@ -1,8 +1,7 @@
 """A day in June on which an emulated node was scraped by a real Prometheus, and runs that the portal charged."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 from pytest_django.fixtures import Settings
@@ -11,10 +10,11 @@ from monitoring.attribution.asking import Page, SpoolEvent
 from monitoring.attribution.models import Exporter
 from monitoring.attribution.services import events_take
 from monitoring.rollups import runs, windows
+from monitoring.rollups.models import Window
 from monitoring.rollups.prometheus import Prometheus
 from scheduler.clusters.models import Cluster
 from tests.monitoring.conftest import hanoi
-from tests.monitoring.rollups.tsdb import Gpu, blocks_make, openmetrics_write, serving
+from tests.monitoring.rollups.tsdb import Gpu
 
 SCRAPE_S = 15
 BEGAN = hanoi("2026-06-10 09:00").timestamp()
@@ -26,28 +26,22 @@ def scrapes(first: str, last: str) -> list[float]:
     return [begin + 4 + number * SCRAPE_S for number in range(int((end - begin) / SCRAPE_S))]
 
 
-def _faulty() -> list[Gpu]:
+def faulty() -> list[Gpu]:
     """One GPU for each thing that goes wrong between 9 and 12 o'clock."""
     whole = scrapes("09:00", "12:00")
     ten, half_past = hanoi("2026-06-10 10:00").timestamp(), hanoi("2026-06-10 10:30").timestamp()
     gap = [at for at in whole if not ten <= at < ten + 10 * SCRAPE_S]
     return [
         Gpu("GPU-whole", whole, [at - BEGAN for at in whole]),
-        Gpu("GPU-second", whole, [at - BEGAN for at in whole], load=0.25),
+        Gpu("GPU-second", whole, [at - BEGAN for at in whole], load=0.25, memory_bytes=60 * 2**30),
         Gpu("GPU-gap", gap, [at - BEGAN for at in gap]),
         # Its exporter was started again, 5 s after a scrape.
         Gpu("GPU-restart", whole, [at - BEGAN if at < half_past + 5 else at - half_past - 9 for at in whole]),
         Gpu("GPU-real", whole, [at - BEGAN for at in whole], emulated=False),
+        # Never busy; and busy all the time without its tensor cores.
+        Gpu("GPU-dull", whole, [at - BEGAN for at in whole], load=0, use=0, watts=70),
+        Gpu("GPU-scalar", whole, [at - BEGAN for at in whole], load=0),
     ]
-
-
-@pytest.fixture(scope="session")
-def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    directory: Path = tmp_path_factory.mktemp("prometheus")
-    openmetrics_write(directory / "samples.txt", _faulty())
-    blocks_make(directory / "samples.txt", directory / "data")
-    with serving(directory / "data") as server:
-        yield server
 
 
 @pytest.fixture(autouse=True)
@@ -87,6 +81,7 @@ def count(prometheus: Prometheus) -> Callable[[], None]:
     def run() -> None:
         windows.changes_note()
         runs.records_follow(60)
+        Window.objects.update(duration_s=0)  # the clock stands still: none rests
         while windows.windows_count(prometheus, 60):
             pass
 

@@ -14,8 +14,8 @@ from django.forms.models import model_to_dict
 from monitoring.attribution.models import Change, Declared, Exporter, Interval
 from monitoring.attribution.services import intervals_follow
 from monitoring.days import Days
-from monitoring.rollups import windows
-from monitoring.rollups.models import NationDay, OrganisationDay, PersonDay, RunDay, Window, WindowRun
+from monitoring.rollups import peaks, windows
+from monitoring.rollups.models import MemoryPeak, NationDay, OrganisationDay, PersonDay, RunDay, Window, WindowRun
 from monitoring.rollups.prometheus import Prometheus, PrometheusError
 from monitoring.rollups.runs import Key, runs_refresh
 from monitoring.rollups.selectors import Throughput, throughput_of, throughput_of_nation
@@ -35,6 +35,7 @@ pytestmark = pytest.mark.django_db
 JUNE = Days(date(2026, 6, 1), date(2026, 6, 30))
 Count = Callable[[], None]
 H100 = 132 * 8_192
+GIB = 2**30
 
 
 def ran(run_of: RunOf, says: Says, allocation: Allocation, began: str, ended: str, *gpus: str) -> Record:
@@ -195,6 +196,7 @@ def test_counting_again_changes_nothing(
     Change.objects.create(began_at=hanoi("2026-06-10 10:00"), ended_at=hanoi("2026-06-10 10:01"))
     count()
     assert snapshot() == before
+    assert not Window.objects.filter(due_at__isnull=False).exists()  # all of them were
 
 
 def test_prometheus_away_is_no_gap_and_is_made_up_for(
@@ -211,6 +213,37 @@ def test_prometheus_away_is_no_gap_and_is_made_up_for(
     count()
     assert not Window.objects.filter(failures__gt=0).exists()
     assert figures(organisation).unobserved_gpu_seconds == 0
+
+
+def test_the_most_memory_that_a_gpu_held_is_kept(
+    allocation: Allocation, run_of: RunOf, says: Says, count: Count, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all its GPUs, asked in parts, once; and of none that nobody measured."""
+    both = ran(run_of, says, allocation, "09:40", "10:40", "GPU-whole", "GPU-second")
+    ran(run_of, says, allocation, "10:40", "10:50", "GPU-whole")
+    ran(run_of, says, allocation, "09:40", "10:40", "GPU-unknown")
+    monkeypatch.setattr(peaks, "SAMPLES_MOST", 1)  # a GPU a question
+    count()
+    kept = dict(MemoryPeak.objects.values_list("used_bytes", "total_bytes"))
+    assert kept == {40 * GIB: 80 * GIB, 60 * GIB: 80 * GIB}
+    assert MemoryPeak.objects.get(used_bytes=60 * GIB).submit_at == both.submit_at
+    asked = []
+    monkeypatch.setattr(peaks, "_asked", lambda _prometheus, key, *_rest: asked.append(key.job_id_raw))
+    windows.windows_due(hanoi("2026-06-10 09:00"), hanoi("2026-06-10 12:00"))
+    count()
+    assert len(asked) == 1  # the one without
+
+
+def test_memory_that_is_not_answered_stays_unknown_and_stops_nothing(
+    organisation: Organisation, allocation: Allocation, run_of: RunOf, says: Says, count: Count,
+    prometheus: Prometheus, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    ran(run_of, says, allocation, "09:40", "10:40", "GPU-whole")
+    monkeypatch.setattr(peaks, "MEMORY_USED", "no query {")
+    count()
+    assert figures(organisation).unobserved_gpu_seconds == 0
+    assert not Window.objects.filter(failures__gt=0).exists()
+    assert not MemoryPeak.objects.exists()
 
 
 def test_a_record_that_comes_late_counts_anew(
@@ -330,3 +363,4 @@ def test_a_running_job_has_figures_that_no_sum_has_yet(
     assert 1_800 - 15 <= row.observed_us / 1e6 <= 1_800  # up to the last scrape
     assert Window.objects.get(starts_at=window_of(moment)).due_at == moment + windows.LIVE_EVERY
     assert not OrganisationDay.objects.exists()
+    assert not MemoryPeak.objects.exists()

@@ -95,6 +95,16 @@ def test_a_restart_of_the_exporter_costs_what_it_did_not_read() -> None:
     assert found.tensor_clock_cycles == pytest.approx(3_592 * CLOCK_HZ)
 
 
+def test_a_restart_beside_a_run_costs_it_no_more_than_it_has_of_that_stretch() -> None:
+    """Eight seconds of the stretch from 600 to 615 were not read: of one run three of them, of the other one."""
+    at = every(-30, 3_630)
+    observed = [one + 100 if one <= 600 else one - 608 for one in at]
+    begins = fold(readings(at, observed), [owner("a", 612, 700)], *HOUR)["a"]
+    assert seconds(begins) == (85, 0, 3)
+    ends = fold(readings(at, observed), [owner("a", 500, 601)], *HOUR)["a"]
+    assert seconds(ends) == (100, 0, 1)
+
+
 def test_a_gpu_that_nobody_could_read_is_unread() -> None:
     at = every(-30, 3_630)
     observed = [min(one, 600) if one < 1_200 else one - 600 for one in at]

@@ -25,6 +25,9 @@ class Gpu:
     seen_s: list[float] = field(default_factory=list)
     load: float = 0.5
     emulated: bool = True
+    use: float = 1.0  # utilisation
+    watts: float = 500
+    memory_bytes: int = 40 * 2**30
 
     def lines(self) -> Iterator[tuple[str, str]]:
         """Metric and sample."""
@@ -34,19 +37,35 @@ class Gpu:
                 ("gpu_observed_seconds", "", seen),
                 ("gpu_tensor_clock_cycles", "", busy * CLOCK_HZ),
                 ("gpu_tensor_observed_seconds", ',source="gpm_counter"', seen),
-                ("gpu_busy_seconds", "", seen),
+                ("gpu_busy_seconds", "", seen * self.use),
                 ("gpu_tensor_busy_seconds", "", busy),
                 ("gpu_throttled_seconds", "", 0.0),
-                ("gpu_energy_joules", "", seen * 500),
+                ("gpu_energy_joules", "", seen * self.watts),
             ):
                 yield name, f'{name}_total{{job="gpu",uuid="{self.uuid}"{label}}} {value!r} {at:.3f}'
             yield "gpu_reading_age_seconds", f'gpu_reading_age_seconds{{job="gpu",uuid="{self.uuid}"}} 0 {at:.3f}'
+            for name, value in (("used", self.memory_bytes), ("total", 80 * 2**30)):
+                gauge = f"nvidia_gpu_memory_{name}_bytes"
+                yield gauge, f'{gauge}{{job="gpu",uuid="{self.uuid}"}} {value} {at:.3f}'
             emulated = str(self.emulated).lower()
             info = f'job="gpu",uuid="{self.uuid}",emulated="{emulated}",gpu_type="h100"'
             yield "gpu_info", f"gpu_info{{{info}}} 1 {at:.3f}"
 
 
-def openmetrics_write(path: Path, gpus: Iterable[Gpu]) -> None:
+@dataclass
+class Gauge:
+    """Any other series: a name, labels as they are written, and its value at each time."""
+
+    name: str
+    labels: str
+    values: dict[float, float]
+
+    def lines(self) -> Iterator[tuple[str, str]]:
+        for at, value in self.values.items():
+            yield self.name, f"{self.name}{{{self.labels}}} {value!r} {at:.3f}"
+
+
+def openmetrics_write(path: Path, gpus: Iterable[Gpu | Gauge]) -> None:
     by_name: dict[str, list[str]] = {}
     for gpu in gpus:
         for name, line in gpu.lines():
@@ -99,3 +118,50 @@ def serving(data: Path, **limits: str) -> Iterator[Prometheus]:
     finally:
         process.terminate()
         process.wait(30)
+
+
+class Scraping:
+    """A Prometheus of a test's own that scrapes exporters, may be killed and comes back over the same data."""
+
+    def __init__(self, base: Path, targets: Iterable[str], *, token: str, interval_s: float) -> None:
+        self.base = base
+        (self.port,) = free_ports(1)
+        interval = f"{interval_s * 1000:.0f}ms"
+        where = ", ".join(f"'{target}'" for target in targets)
+        (base / "prometheus.yml").write_text(
+            f"global: {{scrape_interval: {interval}, scrape_timeout: {interval}}}\n"
+            f"scrape_configs: [{{job_name: gpu, authorization: {{credentials: {token}}},"
+            f" static_configs: [{{targets: [{where}]}}]}}]\n"
+        )
+        self.prometheus = Prometheus(f"http://127.0.0.1:{self.port}")
+        self.process = self.start()
+
+    def start(self) -> subprocess.Popen[bytes]:
+        arguments = {
+            "config.file": self.base / "prometheus.yml",
+            "storage.tsdb.path": self.base / "data",
+            "web.listen-address": f"127.0.0.1:{self.port}",
+            "log.level": "error",
+        }
+        self.process = subprocess.Popen(
+            ["/usr/bin/prometheus", *(f"--{name}={value}" for name, value in arguments.items())],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        return self.process
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(30)
+
+    def until_scraped(self, uuids: Iterable[str], since: float) -> None:
+        """Waits for a scrape of each of them."""
+        wanted, deadline = set(uuids), time.monotonic() + 60
+        while True:
+            assert time.monotonic() < deadline, wanted
+            try:
+                if wanted <= self.prometheus.series(since, time.time()).keys():
+                    return
+            except PrometheusError:
+                assert self.process.poll() is None
+            time.sleep(0.1)
