@@ -67,7 +67,7 @@ def chart_of(gpu_type: str, by_day: Mapping[date, Line], days: Days, *, id: str)
     for day, line in by_day.items():
         sums[_bucket(day, by_month)][0] += line.amounts[gpu_type]
         sums[_bucket(day, by_month)][1] += line.imported[gpu_type]
-    top = _round_top(max(amount for amount, _imported in sums.values()))
+    top = round_top(max(amount for amount, _imported in sums.values()))
     width = min(_BAR, _BAR * len(sums) / 10)  # a few days do not fill the page with a block of colour
     bars = [
         _bar(number, day, amount, imported, top, width) for number, (day, (amount, imported)) in enumerate(sums.items())
@@ -106,7 +106,7 @@ def _bar(number: int, day: date, amount: int, imported: int, top: int, width: fl
     )
 
 
-def _round_top(highest: int) -> int:
+def round_top(highest: int) -> int:
     """The next 1, 2 or 5 times a power of ten in GPU-hours, as GPU-seconds; 0.02 GPU-hours at least."""
     highest = max(highest, _TOP_AT_LEAST)
     power = math.floor(math.log10(highest / SECONDS_AN_HOUR))

@@ -11,7 +11,9 @@ from datetime import date
 from django.utils.translation import gettext as _
 
 from monitoring.reports.chart import SECONDS_AN_HOUR, Chart, chart_of
+from monitoring.reports.energy import EnergyReport
 from monitoring.reports.selectors import Line
+from monitoring.reports.waterfall import step_words
 from monitoring.rollups.selectors import Bounds, Report, Throughput
 from quotas.estimator.peaks import GPUS
 
@@ -136,19 +138,24 @@ def source_words() -> Mapping[str, str]:
     }
 
 
-def spreadsheet_rows(report: Report) -> list[Sequence[object]]:
-    """One day and GPU type a line. Seconds to the microsecond: here observed + unobserved = allocated in every sum."""
+def spreadsheet_rows(report: Report, energy: EnergyReport) -> list[Sequence[object]]:
+    """One day and GPU type a line. Seconds to the microsecond: here observed + unobserved = allocated in every sum, and
+    observed is what the columns of the losses and of the useful time add up to."""
     header = [
         _("Day"), _("GPU type"), _("Allocated, GPU-seconds"), _("Observed, GPU-seconds"), _("Unobserved, GPU-seconds"),
         *cause_words().values(),
         _("FP8 declared, EFLOP-hours"), _("FP8 at most, EFLOP-hours"), _("Allocated at FP8 peak, EFLOP-hours"),
         _("Any tensor, declared, EFLOP-hours"), _("Any tensor, at most, EFLOP-hours"), _("Refused, EFLOP-hours"),
         _("Sources"), _("Peak table"), _("Emulated"),
+        *(_("%(step)s, GPU-seconds") % {"step": word} for name, word in step_words().items() if name != "unobserved"),
+        _("GPUs, measured, kWh"), _("With PUE, kWh"), _("CO₂, kg"),
     ]  # fmt: skip
     rows: list[Sequence[object]] = [header]
     for row in sorted(rows_of(report), key=lambda row: (row.day or date.min, row.found.gpu_type)):
         found = row.found
         observed_us = int(found.sums["observed_us"])
+        assert row.day is not None
+        used = energy.by_day[row.day][found.gpu_type]
         rows.append(
             (
                 row.day, found.gpu_type, found.allocated_gpu_seconds, _seconds(observed_us),
@@ -157,6 +164,8 @@ def spreadsheet_rows(report: Report) -> list[Sequence[object]]:
                 found.fp8.lower, _known(found.fp8.upper), _known(found.fp8.allocated_peak),
                 found.any_tensor.lower, _known(found.any_tensor.upper), found.refused_eflop_hours,
                 " ".join(found.sources), report.peaks_version, _("yes") if found.is_emulated else _("no"),
+                *(_seconds(amount) for name, amount in found.steps_us.items() if name != "unobserved"),
+                used.gpu_kwh, _known(used.centre_kwh), _known(used.co2_kg),
             )
         )  # fmt: skip
     return rows

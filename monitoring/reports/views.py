@@ -11,18 +11,17 @@ from django.views.decorators.http import require_safe
 
 from monitoring.days import last_30_days
 from monitoring.reports import selectors
+from monitoring.reports.answers import BAD_DAYS, FORMATS, file_answer
 from monitoring.reports.asked import days_form, days_query, shortcuts_of
 from monitoring.reports.chart import charts_of
 from monitoring.reports.forms import DaysForm
 from monitoring.reports.tables import ROWS_A_PAGE, balance_figures, spreadsheet_rows, usage_tables
+from monitoring.reports.usage_document import usage_document
 from portal.clock import centre_date, now
 from portal.people.models import Organisation
 from portal.people.selectors import organisation_get, organisations_managed
-from portal.spreadsheet import csv_text
 from portal.web.requests import PersonRequest
 from portal.web.templatetags.ui import gpu_hours
-
-BAD_DAYS = 422  # the page again, with the errors beside the fields, and no figures
 
 
 @require_safe
@@ -58,22 +57,28 @@ def organisation(request: PersonRequest, slug: str) -> HttpResponse:
         "charts": charts_of(usage),
         "tables": usage_tables(usage, request.GET),
         "permanent_link": query,
-        "csv_url": reverse("reports:organisation_csv", args=[slug]) + query,
+        "files": [
+            (format.upper(), reverse("reports:organisation_file", args=[slug, format]) + query) for format in FORMATS
+        ],
     }
     return render(request, "reports/organisation.html", context)
 
 
 @require_safe
 @login_required
-def organisation_csv(request: PersonRequest, slug: str) -> HttpResponse:
+def organisation_file(request: PersonRequest, slug: str, format: str) -> HttpResponse:
     """Every row of what the page shows for the same days."""
+    if format not in FORMATS:
+        raise Http404
     found = selectors.organisation_reported(request.user, slug)
     form = days_form(request)
     if not form.is_valid():
         return bad_days(request, found, form, "reports/organisation.html")
     usage = selectors.usage_report(found, form.days)
-    text = csv_text(spreadsheet_rows(usage, usage_tables(usage, request.GET)))
-    return csv_answer(text, f"saola-{slug}-{form.days.first}-{form.days.last}.csv")
+    tables = usage_tables(usage, request.GET)
+    name = f"saola-{slug}-{form.days.first}-{form.days.last}"
+    rows = spreadsheet_rows(usage, tables) if format == "csv" else []
+    return file_answer(name, format, rows, lambda: usage_document(usage, tables))
 
 
 @require_safe
@@ -120,12 +125,6 @@ def _figures(gpu_type: str, usage: selectors.Usage) -> list[tuple[str, int, str,
             "",
         )
     return [(label, amount, *hints.get(name, ("", ""))) for name, label, amount in balance_figures(balance)]
-
-
-def csv_answer(text: str, name: str) -> HttpResponse:
-    response = HttpResponse(text, content_type="text/csv; charset=utf-8")
-    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
 
 
 def bad_days(request: PersonRequest, found: Organisation, form: DaysForm, template: str) -> HttpResponse:

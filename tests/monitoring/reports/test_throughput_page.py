@@ -3,6 +3,7 @@
 import csv
 import io
 from datetime import date
+from decimal import Decimal
 
 import pytest
 from django.test import Client
@@ -28,7 +29,9 @@ def day(organisation: Organisation) -> OrganisationDay:
     return OrganisationDay.objects.create(
         organisation=organisation, gpu_type="h100", day=date(2026, 6, 10), allocated_gpu_seconds=100 * HOUR,
         emulated_gpu_seconds=100 * HOUR, observed_us=90 * HOUR * 10**6, gap_us=7 * HOUR * 10**6,
-        two_owners_us=3 * HOUR * 10**6, device_us=100 * HOUR * 10**6, counter_us=90 * HOUR * 10**6,
+        two_owners_us=3 * HOUR * 10**6, idle_us=20 * HOUR * 10**6, no_tensor_us=15 * HOUR * 10**6,
+        tensor_unread_us=5 * HOUR * 10**6, throttled_lost_us=4 * HOUR * 10**6, failed_lost_us=6 * HOUR * 10**6,
+        energy_j=50 * 3.6e6, device_us=100 * HOUR * 10**6, counter_us=90 * HOUR * 10**6,
         cycles=90 * HOUR * 0.85e9, no_cycles_us=10 * HOUR * 10**6, fp8_flop=1_979e12 * 10 * HOUR,
         tensor_flop=1_979e12 * 10 * HOUR,
     )  # fmt: skip
@@ -38,19 +41,23 @@ def test_it_shows_bounds_coverage_causes_sources_and_the_chart(manager: Client, 
     html = manager.get(ADDRESS).content
     text = text_of(html)
     for words in (
-        "Công việc tự khai báo 19,79",
+        "Tác vụ tự khai báo 19,79",
         "10,0 % đỉnh của phần được cấp",
         "Tối đa có thể 104,13",
         "Được cấp, tính theo đỉnh 197,90",
         "tốt nhất từng đạt được: 70,7 %",
         "độ phủ 90,0 %",
         "không có số đo: 7",
-        "hai công việc giữa hai lần đo: 3",
-        "Nguồn: công việc tự khai báo, bộ đếm tensor của trình điều khiển, thời gian không đo được",
+        "hai tác vụ giữa hai lần đo: 3",
+        "Nguồn: tác vụ tự khai báo, bộ đếm tensor của trình điều khiển, thời gian không đo được",
         "Mô phỏng",
         "Bảng đỉnh 2026-11.2",
     ):
         assert words in text, words
+    assert "Không quan sát được 10 10,0 %" in text
+    assert "Hữu ích 40 40,0 %" in text  # 100 − 10 − 20 − 15 − 5 − 4 − 6
+    assert "H100 SXM 50,00 chưa rõ 32,96 10" in text  # kWh, no PUE, × 0.6592
+    assert "hệ số phát thải của lưới điện Việt Nam năm 2023" in text
     assert html.count(b'<rect class="chart-own"') == html.count(b'<rect class="chart-imported"') == 1
 
 
@@ -69,6 +76,8 @@ def test_the_spreadsheet_adds_up_to_the_microsecond(manager: Client, day: Organi
     response = manager.get(f"/reports/sao-mai/throughput.csv{JUNE}")
     header, row = csv.reader(io.StringIO(response.content.decode("utf-8-sig")))
     assert len(header) == len(row)
+    steps = [Decimal(cell) for cell in row[18:24]]
+    assert sum(steps) == Decimal(row[3])
     assert row[:5] == ["2026-06-10", "h100", "360000", "324000.000001", "35999.999999"]
     assert row[5:9] == ["0", "10800", "0", "25199.999999"]
     assert float(row[9]) == pytest.approx(0.01979)
