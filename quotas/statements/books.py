@@ -22,12 +22,18 @@ from quotas.statements.registry import consumption
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What an account is to its organisation. project: a slug; None for what no project has yet."""
+    """What an account is to its organisation. project: a slug, cluster: its name; None for what no project has yet."""
 
     role: str  # unallocated, allocation, consumed, expired, overrun
     gpu_type: str
     project: str | None
     voucher_id: int
+    cluster: str | None = None
+
+    @property
+    def is_own(self) -> bool:
+        """Its balance is what the organisation has."""
+        return self.role in ("unallocated", "allocation")
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ class Accounts:
     @property
     def own(self) -> list[int]:
         """Those whose balance is what the organisation has: unallocated and allocated, holds included."""
-        return self.of_role("unallocated", "allocation")
+        return [pk for pk, part in self.parts.items() if part.is_own]
 
 
 def accounts_of(organisations: Collection[Organisation], *, before: datetime) -> dict[int, Accounts]:
@@ -87,7 +93,7 @@ def _accounts(vouchers: list[Voucher], allocations: Mapping[int, list[Allocation
                 "overrun": row.overrun_account_id,
             }
             for role, pk in accounts.items():
-                parts[pk] = Part(role, row.gpu_type, slug, row.voucher_id)
+                parts[pk] = Part(role, row.gpu_type, slug, row.voucher_id, row.cluster)
     return Accounts(vouchers, parts, titles)
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from django.conf import settings
 
 from portal.people.models import Organisation, UnixAccountUse
+from quotas.clusters import cluster_titles
 from quotas.statements.books import (
     Accounts,
     Positions,
@@ -19,7 +20,8 @@ from quotas.statements.figures import Content, figures_of
 from quotas.statements.models import Period
 from quotas.statements.months import Month
 
-SCHEMA = 1  # of the content; raised when its form changes, never for a statement that was issued
+# Of the content; raised when its form changes, never for a statement that was issued. 2: what lies on which cluster.
+SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +69,23 @@ def _between(known: dict[datetime, Positions], period: Period) -> Positions:
 
 
 def facts_of(compiled: Sequence[Compiled]) -> list[Content]:
-    """Names and terms as they are now; they may change, and a statement keeps those of its day. One query."""
+    """Names and terms as they are now; they may change, and a statement keeps those of its day. Two queries."""
     people = {name for one in compiled for name in _people(one.figures)}
     uses = UnixAccountUse.objects.filter(name__in=people).select_related("user")
     names = {use.name: str(use.user) for use in uses}
-    return [_facts(one, names) for one in compiled]
+    titles = cluster_titles()
+    return [_facts(one, names, titles) for one in compiled]
 
 
 def _people(figures: Content) -> set[str]:
     return {row["account"] for part in figures["compute"] for row in part["people"]}
 
 
-def _facts(compiled: Compiled, names: Mapping[str, str]) -> Content:
+def _facts(compiled: Compiled, names: Mapping[str, str], titles: Mapping[str, str]) -> Content:
     organisation, accounts, figures = compiled.organisation, compiled.accounts, compiled.figures
     projects = {row["project"] for part in figures["compute"] for row in part["places"]}
     vouchers = {row["number"] for row in figures["vouchers"]}
+    clusters = {row["cluster"] for row in figures["clusters"] if row["cluster"]}
     return {
         "organisation": {
             "slug": organisation.slug,
@@ -90,6 +94,7 @@ def _facts(compiled: Compiled, names: Mapping[str, str]) -> Content:
             "tax_code": organisation.tax_code,
         },
         "projects": {slug: title for slug, title in accounts.titles.items() if slug in projects},
+        "clusters": {name: titles.get(name, name) for name in clusters},
         "people": {name: names[name] for name in _people(figures) if name in names},
         "vouchers": _voucher_facts(accounts, vouchers),
     }
@@ -107,6 +112,16 @@ def _voucher_facts(accounts: Accounts, numbers: set[str]) -> Content:
         for row in accounts.vouchers
         if row.number in numbers
     }
+
+
+def known_to(content: Content, anew: Content) -> Content:
+    """What of a content made today was part of one of an earlier schema: a statement is compared with that alone."""
+    if content["schema"] >= 2:
+        return anew
+    known = {key: value for key, value in anew.items() if key != "clusters"}
+    if "facts" in known:
+        known["facts"] = {key: value for key, value in known["facts"].items() if key != "clusters"}
+    return known
 
 
 def content_of(

@@ -1,9 +1,9 @@
-"""A statement's content: figures by GPU type, project, event day and person, and the vouchers' money.
+"""A statement's content: figures by GPU type, project, cluster, event day and person, and the vouchers' money.
 
 Names and dates that may change are not among the figures: a verification computes these anew and compares. Amounts are
 changes of what the organisation has: a charge is negative, a grant positive, and opening + all movements = closing
-holds for every place and for their total, or no statement is made (`DoesNotAddUp`). GPU-seconds of one GPU type each;
-money is VND.
+holds for every place, on every cluster and in all, or no statement is made (`DoesNotAddUp`). GPU-seconds of one GPU
+type each; money is VND.
 """
 
 from collections import defaultdict
@@ -15,7 +15,7 @@ from uuid import UUID
 from quotas.allocations.models import Voucher
 from quotas.allocations.services.charges import LEGS, leg_id
 from quotas.ledger.models import Account
-from quotas.statements.books import Accounts, Booked, Movement, Positions
+from quotas.statements.books import Accounts, Booked, Movement, Part, Positions
 from quotas.statements.errors import DoesNotAddUp
 from quotas.statements.money import VoucherMoney, voucher_money
 
@@ -34,6 +34,7 @@ MOVEMENTS = (
     "other",
 )
 MONEY_MOVEMENTS = ("released_state", "released_own", "returned_state", "returned_own", "earned", "other")
+_BALANCE = ("opening", *MOVEMENTS, "closing")
 _SUMMED = ("charged", "overrun", "moved")  # by event day; every other line keeps its reason
 
 Content = dict[str, Any]
@@ -54,7 +55,8 @@ def figures_of(accounts: Accounts, positions: Positions, booked: Booked) -> Cont
     """The computed part of a statement (everything that a verification computes anew), without a query. Raises
     DoesNotAddUp.
     """
-    lines = _lines(accounts, booked)
+    changes = [(row, *change) for row in booked.own for change in _changes(accounts, row, booked.refunds)]
+    lines = _lines(changes)
     people = _people(accounts, booked)
     compute = [
         _of_type(gpu_type, accounts, positions, [line for line in lines if line.gpu_type == gpu_type], people)
@@ -69,6 +71,7 @@ def figures_of(accounts: Accounts, positions: Positions, booked: Booked) -> Cont
     _money_movements(moneys, booked.money)
     return {
         "compute": [part for part in compute if not _is_empty(part)],
+        "clusters": _by_cluster(accounts, positions, changes),
         "vouchers": [row for row in vouchers if not _is_over(row)],
         "money": _money_total(moneys.values()),
     }
@@ -87,41 +90,31 @@ def summary_of(content: Content) -> Content:
 # --- lines ----------------------------------------------------------------------------------------------------------
 
 
-def _lines(accounts: Accounts, booked: Booked) -> list[Line]:
+def _lines(changes: Iterable[tuple[Movement, str, Part, int]]) -> list[Line]:
     """Every movement as a change of one place, summed where nothing but the amount differs."""
     sums: dict[tuple[str, str, str | None, str, str], list[int]] = defaultdict(lambda: [0, 0])
-    for row in booked.own:
-        for kind, gpu_type, project, amount in _changes(accounts, row, booked.refunds):
-            reason = "" if kind in _SUMMED else row.reason
-            entry = sums[kind, gpu_type, project, row.event_on.isoformat(), reason]
-            entry[0] += row.count
-            entry[1] += amount
+    for row, kind, part, amount in changes:
+        reason = "" if kind in _SUMMED else row.reason
+        entry = sums[kind, part.gpu_type, part.project, row.event_on.isoformat(), reason]
+        entry[0] += row.count
+        entry[1] += amount
     lines = [Line(*key, count=count, gpu_seconds=amount) for key, (count, amount) in sums.items() if amount]
     return sorted(lines, key=lambda line: (line.event_on, MOVEMENTS.index(line.kind), line.project or "", line.reason))
 
 
-def _changes(accounts: Accounts, row: Movement, refunds: set[UUID]) -> list[tuple[str, str, str | None, int]]:
-    """(kind, GPU type, project, change) of one movement; two for what stays within the organisation."""
+def _changes(accounts: Accounts, row: Movement, refunds: set[UUID]) -> list[tuple[str, Part, int]]:
+    """(kind, of what, change) of one movement; two for what stays within the organisation."""
     debit, credit = accounts.parts.get(row.debit_id), accounts.parts.get(row.credit_id)
-    debit_own = debit is not None and debit.role in ("unallocated", "allocation")
-    credit_own = credit is not None and credit.role in ("unallocated", "allocation")
-    if debit is not None and credit is not None and debit_own and credit_own:
-        return [
-            ("moved", debit.gpu_type, debit.project, -row.amount),
-            ("moved", credit.gpu_type, credit.project, row.amount),
-        ]
+    if debit is not None and credit is not None and debit.is_own and credit.is_own:
+        return [("moved", debit, -row.amount), ("moved", credit, row.amount)]
     kind = _kind(row, refunds)
-    if debit is not None and debit_own:
+    if debit is not None and debit.is_own:
         if credit is not None and credit.role == "expired" and credit.project != debit.project:
             # On its way out of a project it passed through the voucher: shown as the project's own, in one step.
-            return [
-                ("moved", debit.gpu_type, debit.project, -row.amount),
-                ("moved", debit.gpu_type, credit.project, row.amount),
-                (kind, debit.gpu_type, credit.project, -row.amount),
-            ]
-        return [(kind, debit.gpu_type, debit.project, -row.amount)]
+            return [("moved", debit, -row.amount), ("moved", credit, row.amount), (kind, credit, -row.amount)]
+        return [(kind, debit, -row.amount)]
     assert credit is not None  # it was read because one side is the organisation's
-    return [(kind, credit.gpu_type, credit.project, row.amount)]
+    return [(kind, credit, row.amount)]
 
 
 def _kind(row: Movement, refunds: set[UUID]) -> str:
@@ -161,16 +154,15 @@ def _of_type(
     for pk in accounts.own:
         part = accounts.parts[pk]
         if part.gpu_type == gpu_type:
-            row = places.setdefault(part.project, dict.fromkeys(("opening", *MOVEMENTS, "closing"), 0))
+            row = places.setdefault(part.project, dict.fromkeys(_BALANCE, 0))
             row["opening"] += positions.opening[pk]
             row["closing"] += positions.closing[pk]
             held += positions.held[pk]
     for line in lines:
         places[line.project][line.kind] += line.gpu_seconds
-    total = {name: sum(row[name] for row in places.values()) for name in ("opening", *MOVEMENTS, "closing")}
+    total = {name: sum(row[name] for row in places.values()) for name in _BALANCE}
     for where, row in [*places.items(), ("in all", total)]:
-        if row["opening"] + sum(row[name] for name in MOVEMENTS) != row["closing"]:
-            raise DoesNotAddUp(f"{gpu_type}, {where}: {row}")
+        _check_balance(f"{gpu_type}, {where}", row)
     if total["moved"]:
         raise DoesNotAddUp(f"{gpu_type}: {total['moved']} moved to nowhere")
     return {
@@ -195,6 +187,36 @@ def _of_type(
         ],
         "people": _people_of_type(gpu_type, places, people),
     }
+
+
+def _check_balance(where: str, row: Mapping[str, int]) -> None:
+    if row["opening"] + sum(row[name] for name in MOVEMENTS) != row["closing"]:
+        raise DoesNotAddUp(f"{where}: {dict(row)}")
+
+
+def _by_cluster(
+    accounts: Accounts, positions: Positions, changes: Iterable[tuple[Movement, str, Part, int]]
+) -> list[Content]:
+    """Where the GPU-seconds were: by GPU type, cluster and project. What no project has yet is on no cluster."""
+    rows: dict[tuple[str, str, str], dict[str, int]] = {}
+    for pk in accounts.own:
+        part = accounts.parts[pk]
+        row = rows.setdefault(_where(part), dict.fromkeys(_BALANCE, 0))
+        row["opening"] += positions.opening[pk]
+        row["closing"] += positions.closing[pk]
+    for _movement, kind, part, amount in changes:
+        rows[_where(part)][kind] += amount
+    for where, row in rows.items():
+        _check_balance(", ".join(where), row)
+    return [
+        {"gpu_type": gpu_type, "cluster": cluster or None, "project": project or None, **row}
+        for (gpu_type, cluster, project), row in sorted(rows.items())
+        if any(row.values())
+    ]
+
+
+def _where(part: Part) -> tuple[str, str, str]:
+    return part.gpu_type, part.cluster or "", part.project or ""
 
 
 def _people(accounts: Accounts, booked: Booked) -> dict[tuple[str, str, str], int]:

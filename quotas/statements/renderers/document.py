@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
+from itertools import groupby
 
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
@@ -24,7 +25,7 @@ CENT = Decimal("0.01")
 @dataclass(frozen=True, slots=True)
 class Column:
     label: str
-    kind: str  # text, day, gpu_seconds, gpu_hours, vnd, count
+    kind: str  # text, day, gpu_seconds, gpu_hours, vnd, count, measure (with three places)
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Document:
     facts: list[tuple[str, str]]  # label and text, for the head
     tables: list[Table] = field(default_factory=list)
     annex: list[Table] = field(default_factory=list)
+    kind: str = ""  # what it is, in a word, where it is no statement
 
     @property
     def every_table(self) -> list[Table]:
@@ -74,6 +76,7 @@ def document_of(content: Content, sha256: str) -> Document:
             _("%(month)s, days of %(zone)s") % {"month": month, "zone": period["time_zone"]},
         ),
         (_("Issued"), f"{centre_date(datetime.fromisoformat(content['issued_at'])):%d/%m/%Y}"),
+        (pgettext("where a statement's figures are", "Cluster"), _only_cluster(facts)),
         (_("Corrects"), content["corrects"]),
         (_("Reason of the correction"), content["correction_reason"]),
         ("SHA-256", sha256),
@@ -81,6 +84,9 @@ def document_of(content: Content, sha256: str) -> Document:
     tables: list[Table] = []
     for part in content["compute"]:
         tables += [_summary(part), _projects(part, facts)]
+        if len(facts.get("clusters", ())) > 1:
+            rows = [row for row in content["clusters"] if row["gpu_type"] == part["gpu_type"]]
+            tables.append(_clusters(part["gpu_type"], rows, facts))
     if content["money"]:
         tables += [_money(content["money"]), _money_by_voucher(content)]
     if content["vouchers"]:
@@ -156,20 +162,58 @@ _GROUPS: tuple[tuple[Callable[[], str], tuple[str, ...]], ...] = (
 )
 
 
-def _projects(part: Content, facts: Content) -> Table:
-    def cells(row: Content) -> list[Cell]:
-        return [sum(row[name] for name in names) for _label, names in _GROUPS]
+def _group_columns() -> list[Column]:
+    return [Column(label(), "gpu_seconds") for label, _names in _GROUPS]
 
-    rows: list[list[Cell]] = [[_place(row["project"], facts), *cells(row)] for row in part["places"]]
-    rows.append([_("Total"), *cells(part["total"])])
+
+def _grouped(rows: Sequence[Content]) -> list[Cell]:
+    """The sums of rows, a number for each of these columns."""
+    return [sum(row[name] for row in rows for name in names) for _label, names in _GROUPS]
+
+
+def _projects(part: Content, facts: Content) -> Table:
+    rows: list[list[Cell]] = [[_place(row["project"], facts), *_grouped([row])] for row in part["places"]]
+    rows.append([_("Total"), *_grouped([part["total"]])])
     return Table(
         id=f"projects-{part['gpu_type']}",
         title=_("%(type)s by project") % {"type": part["gpu_type"].upper()},
-        columns=[Column(_("Project"), "text"), *(Column(label(), "gpu_seconds") for label, _names in _GROUPS)],
+        columns=[Column(_("Project"), "text"), *_group_columns()],
         rows=rows,
         gpu_type=part["gpu_type"],
         strong=frozenset({len(rows) - 1}),
         note=_("GPU-seconds. 3,600 of them are a GPU-hour."),
+    )
+
+
+def _only_cluster(facts: Content) -> str:
+    """Where there are several, a table says what lies where. A statement of schema 1 knows none."""
+    titles = list(facts.get("clusters", {}).values())
+    return titles[0] if len(titles) == 1 else ""
+
+
+def _clusters(gpu_type: str, found: Sequence[Content], facts: Content) -> Table:
+    """Each cluster's sum, below it its projects where it has several; first what lies on none."""
+    rows: list[list[Cell]] = []
+    strong = set()
+    for cluster, group in groupby(found, key=lambda row: row["cluster"]):
+        of_cluster = list(group)
+        title = facts["clusters"][cluster] if cluster else _("on no cluster")
+        strong.add(len(rows))
+        is_several = len(of_cluster) > 1
+        of = "" if is_several or not cluster else _place(of_cluster[0]["project"], facts)
+        rows.append([title, of, *_grouped(of_cluster)])
+        if is_several:
+            rows += [[title, _place(row["project"], facts), *_grouped([row])] for row in of_cluster]
+    return Table(
+        id=f"clusters-{gpu_type}",
+        title=_("%(type)s by cluster") % {"type": gpu_type.upper()},
+        columns=[Column(_("Cluster"), "text"), Column(_("Project"), "text"), *_group_columns()],
+        rows=rows,
+        gpu_type=gpu_type,
+        strong=frozenset(strong),
+        note=_(
+            "GPU-seconds. “On no cluster”: not yet given to a project, or on their way from one cluster to another."
+        ),
     )
 
 
@@ -331,7 +375,7 @@ def _money_by_voucher(content: Content) -> Table:
 def flat_rows(document: Document) -> Iterable[list[Cell]]:
     """Every number on a line of its own, for CSV: table, GPU type, the row's texts and days, what, number, unit."""
     yield [_("Table"), _("GPU type"), _("Row"), _("Figure"), _("Value"), _("Unit")]
-    units = {"gpu_seconds": "GPU-s", "gpu_hours": "GPU-h", "vnd": "VND", "count": ""}
+    units = {"gpu_seconds": "GPU-s", "gpu_hours": "GPU-h", "vnd": "VND", "count": "", "measure": ""}
     for table in document.every_table:
         for row in table.rows:
             name = " · ".join(

@@ -14,7 +14,14 @@ from openpyxl.worksheet.worksheet import Worksheet
 from portal.spreadsheet import cell as neutral
 from quotas.statements.renderers.document import Cell, Document, Table
 
-_FORMATS = {"gpu_seconds": "#,##0", "gpu_hours": "#,##0.00", "vnd": "#,##0", "count": "#,##0", "day": "dd/mm/yyyy"}
+_FORMATS = {
+    "gpu_seconds": "#,##0",
+    "gpu_hours": "#,##0.00",
+    "vnd": "#,##0",
+    "count": "#,##0",
+    "measure": "#,##0.000",
+    "day": "dd/mm/yyyy",
+}
 _STRONG = Font(bold=True)
 
 
@@ -22,7 +29,7 @@ def xlsx_of(document: Document) -> bytes:
     book = Workbook()
     head = book.active
     assert isinstance(head, Worksheet)
-    head.title = _("Statement")
+    head.title = document.kind or _("Statement")
     _text(head.cell(1, 1), f"{document.title} · {document.number}").font = _STRONG
     for number, (label, text) in enumerate(document.facts, start=3):
         _text(head.cell(number, 1), label)

@@ -11,7 +11,7 @@ from portal.people.models import Organisation
 from quotas.actors import Actor, actor_key
 from quotas.allocations.models import Voucher
 from quotas.statements.canonical import canonical, sha256_of
-from quotas.statements.compiling import Compiled, content_of, facts_of, figures_now
+from quotas.statements.compiling import Compiled, content_of, facts_of, figures_now, known_to
 from quotas.statements.errors import AlreadyCorrected, NothingToCorrect
 from quotas.statements.figures import Content, is_empty, summary_of
 from quotas.statements.models import Period, Statement, Year
@@ -88,7 +88,8 @@ def statement_correct(*, statement_id: int, reason: str, actor: Actor) -> Statem
 
 def _is_same(old: Statement, figures: Content, facts: Content) -> bool:
     content = old.read()
-    return all(content[key] == value for key, value in {**figures, "facts": facts}.items())
+    anew = known_to(content, {**figures, "facts": facts})
+    return all(content[key] == value for key, value in anew.items())
 
 
 def _issue(

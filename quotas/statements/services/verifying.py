@@ -10,7 +10,7 @@ from typing import Any
 
 from portal.clock import now
 from quotas.statements.canonical import canonical, sha256_of
-from quotas.statements.compiling import figures_from_log
+from quotas.statements.compiling import figures_from_log, known_to
 from quotas.statements.errors import DoesNotAddUp
 from quotas.statements.figures import Content, is_empty, summary_of
 from quotas.statements.models import Check, Period, Statement, StatementFile
@@ -92,7 +92,7 @@ def _differences(statement: Statement, anew: Content | str) -> Iterator[str]:
     if isinstance(anew, str):
         yield anew
         return
-    for key, value in anew.items():
+    for key, value in known_to(content, anew).items():
         yield from _compared(key, content[key], value)
 
 

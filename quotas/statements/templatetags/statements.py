@@ -9,7 +9,7 @@ from django.utils.formats import date_format, number_format
 from quotas.statements.renderers.document import Cell, hours
 
 register = template.Library()
-NUMBERS = {"gpu_seconds": 0, "gpu_hours": 2, "vnd": 0, "count": 0}
+NUMBERS = {"gpu_seconds": 0, "gpu_hours": 2, "vnd": 0, "count": 0, "measure": 3}
 
 
 @register.filter
