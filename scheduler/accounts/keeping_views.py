@@ -28,7 +28,7 @@ def cluster_new(request: PersonRequest) -> HttpResponse:
     if not is_operator(request.user):
         raise Http404
     form = NewForm(request.POST if request.method == "POST" else None)
-    if _done(form, lambda: keeping.cluster_add(person=request.user, **form.cleaned_data)):
+    if form_done(form, lambda: keeping.cluster_add(person=request.user, **form.cleaned_data)):
         messages.success(request, _("The cluster is there. Its worker follows it once its configuration names it."))
         return redirect("accounts:cluster", form.cleaned_data["name"])
     return _page(request, "accounts/cluster_new.html", {"form": form})
@@ -37,9 +37,9 @@ def cluster_new(request: PersonRequest) -> HttpResponse:
 @get_or_post
 @login_required
 def cluster_edit(request: PersonRequest, name: str) -> HttpResponse:
-    found = _kept(request, name)
+    found = cluster_kept(request, name)
     form = WordsForm(request.POST if request.method == "POST" else None, cluster=found)
-    if _done(form, lambda: keeping.cluster_change(cluster=found, person=request.user, **form.cleaned_data)):
+    if form_done(form, lambda: keeping.cluster_change(cluster=found, person=request.user, **form.cleaned_data)):
         messages.success(request, _("The cluster was changed."))
         return redirect("accounts:cluster", name)
     return _page(request, "accounts/cluster_edit.html", {"form": form, "cluster": found})
@@ -49,9 +49,9 @@ def cluster_edit(request: PersonRequest, name: str) -> HttpResponse:
 @login_required
 def cluster_retire(request: PersonRequest, name: str) -> HttpResponse:
     """What retiring does and what is there still; then it is done."""
-    found = _kept(request, name)
+    found = cluster_kept(request, name)
     form = RetireForm(request.POST if request.method == "POST" else None)
-    if _done(
+    if form_done(
         form,
         lambda: keeping.cluster_retire(cluster=found, reason=form.cleaned_data["reason"], person=request.user),
     ):
@@ -65,7 +65,7 @@ def cluster_retire(request: PersonRequest, name: str) -> HttpResponse:
 @require_POST
 @login_required
 def cluster_reinstate(request: PersonRequest, name: str) -> HttpResponse:
-    keeping.cluster_reinstate(cluster=_kept(request, name), person=request.user)
+    keeping.cluster_reinstate(cluster=cluster_kept(request, name), person=request.user)
     messages.success(request, _("The cluster is in service again."))
     return redirect("accounts:cluster", name)
 
@@ -74,7 +74,7 @@ def cluster_reinstate(request: PersonRequest, name: str) -> HttpResponse:
 @login_required
 def cluster_switch_off(request: PersonRequest, name: str) -> HttpResponse:
     try:
-        keeping.cluster_switch_off(cluster=_kept(request, name), person=request.user)
+        keeping.cluster_switch_off(cluster=cluster_kept(request, name), person=request.user)
     except ClusterRefusal as refusal:
         messages.error(request, str(refusal))
     else:
@@ -87,13 +87,13 @@ def has_worker(cluster: Cluster) -> bool:
     return cluster.name in settings.CLUSTERS
 
 
-def _kept(request: PersonRequest, name: str) -> Cluster:
+def cluster_kept(request: PersonRequest, name: str) -> Cluster:
     if not is_operator(request.user):
         raise Http404
     return selectors.cluster_get(request.user, name)
 
 
-def _done(form: forms.Form, act: Callable[[], object]) -> bool:
+def form_done(form: forms.Form, act: Callable[[], object]) -> bool:
     if not form.is_valid():
         return False
     try:

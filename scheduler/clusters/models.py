@@ -63,6 +63,7 @@ class Partition(models.Model):
         return bool(self.nodes) and not self.gpus_per_node
 
 
+@track()
 class GpuSlice(models.Model):
     """A GPU type that is a part of another one (NVIDIA MIG): `parts` of the `whole` compute slices of a `parent`.
 
@@ -153,8 +154,12 @@ class Snapshot(models.Model):
 
 @track()
 class NodeOrder(models.Model):
-    """An operator's order that a node that was taken out works again, for the reason that they saw. The cluster's
-    worker carries it out and writes down what came of it."""
+    """An operator's order that a node that was taken out works again, for the reason that they saw, or that it is taken
+    out, for the reason that they give. The cluster's worker carries it out and writes down what came of it."""
+
+    class Verb(models.TextChoices):
+        RESUME = "resume", _("Let it work again")
+        DRAIN = "drain", _("Take it out")
 
     class State(models.TextChoices):
         ASKED = "asked", _("On its way")
@@ -164,7 +169,8 @@ class NodeOrder(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)
     cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="node_orders")
     node = models.CharField(max_length=128)
-    seen = models.TextField(blank=True)  # Slurm's reason, with who and when
+    verb = models.CharField(max_length=8, choices=Verb.choices, default=Verb.RESUME)
+    seen = models.TextField(blank=True)  # Slurm's reason, with who and when; of a node that is taken out the operator's
     person = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     state = models.CharField(max_length=8, choices=State.choices, default=State.ASKED)
     reason = models.TextField(blank=True)  # why not: a code of upkeep's, or Slurm's words

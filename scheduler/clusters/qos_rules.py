@@ -16,6 +16,11 @@ class PersonLimits:
     cpus: int = 0
     gpus: int = 0
 
+    @property
+    def hours(self) -> float:
+        """The longest job's, for people."""
+        return self.time_limit_s / 3_600
+
 
 # Of a sandbox, where a cluster does not say otherwise: to try something, not to train.
 SANDBOX_LIMITS = PersonLimits(time_limit_s=4 * 3_600, jobs=2, queued=4, gpus=1)
@@ -23,5 +28,10 @@ SANDBOX_LIMITS = PersonLimits(time_limit_s=4 * 3_600, jobs=2, queued=4, gpus=1)
 
 def person_limits(cluster: Cluster) -> dict[str, PersonLimits]:
     """By kind. Without a rule of its own a cluster has no `cpu`: its CPU partition is offered to nobody."""
+    return {QosRule.Kind.SANDBOX.value: SANDBOX_LIMITS} | own_limits(cluster)
+
+
+def own_limits(cluster: Cluster) -> dict[str, PersonLimits]:
+    """Those that operators set for this cluster, by kind."""
     rows = QosRule.objects.filter(cluster=cluster).values_list("kind", "time_limit_s", "jobs", "queued", "cpus", "gpus")
-    return {QosRule.Kind.SANDBOX.value: SANDBOX_LIMITS} | {kind: PersonLimits(*numbers) for kind, *numbers in rows}
+    return {kind: PersonLimits(*numbers) for kind, *numbers in rows}

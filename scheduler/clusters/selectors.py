@@ -12,13 +12,13 @@ from django.db.models import QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 
-from portal.clock import now
 from portal.people.models import Organisation, Project, User
 from portal.people.rules import Person, reads_everything
 from portal.people.selectors import organisations_visible, projects_visible
 from quotas.estimator.peaks import GPUS
-from scheduler.clusters.models import Cluster, Reservation, Snapshot
+from scheduler.clusters.models import Cluster, Snapshot
 from scheduler.clusters.occupancy import HORIZONS_S, AccountShare, GpuCount, Occupancy, Start, node_class
+from scheduler.clusters.reserved import ReservationRow, reservations_seen
 from scheduler.clusters.slices import Share, slices_read
 
 PFLOPS_A_FLOPS = 1e-15
@@ -81,15 +81,6 @@ class StartRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReservationRow:
-    """`projects`: those of its accounts that the person may see. Who reads everything sees every reservation."""
-
-    reservation: Reservation
-    projects: Sequence[Project]
-    is_now: bool
-
-
-@dataclass(frozen=True, kw_only=True)
 class Capacity:
     cluster: Cluster
     snapshot: Snapshot | None
@@ -138,7 +129,7 @@ def capacity_get(person: Person, name: str) -> Capacity:
         node_classes=sorted(seen.nodes.items(), key=lambda row: (-row[1], row[0])),
         shares=_shares(seen, projects, visible),
         starts=_starts(seen, projects, set(own.values_list("pk", flat=True))),
-        reservations=_reservations(person, cluster),
+        reservations=reservations_seen(person, cluster),
     )
 
 
@@ -181,23 +172,6 @@ def _starts(seen: Occupancy, projects: dict[str, Project], visible: set[int]) ->
         project = projects.get(start.account)
         shown = project if project and project.pk in visible else None
         found.append(StartRow(start=start, at=datetime.fromisoformat(start.start_at), project=shown))
-    return found
-
-
-def _reservations(person: Person, cluster: Cluster) -> list[ReservationRow]:
-    moment = now()
-    rows = list(cluster.reservations.filter(ends_at__gt=moment))
-    if not rows:
-        return []
-    prefix = cluster.account_prefix
-    slugs = {name.removeprefix(prefix) for row in rows for name in row.accounts if name.startswith(prefix)}
-    known = {f"{prefix}{project.slug}": project for project in projects_visible(person).filter(slug__in=slugs)}
-    user = getattr(person, "unix_account", None)
-    found = []
-    for row in rows:
-        projects = [known[name] for name in row.accounts if name in known]
-        if projects or (user and user in row.users) or reads_everything(person):
-            found.append(ReservationRow(reservation=row, projects=projects, is_now=row.starts_at <= moment))
     return found
 
 

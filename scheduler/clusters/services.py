@@ -7,6 +7,7 @@ from django.db import transaction
 from portal.clock import now
 from scheduler.clusters.adapters.limits import ReservationInfo
 from scheduler.clusters.adapters.protocol import ClusterAdapter, ClusterError, ControllerStatus, PartitionInfo, QueueJob
+from scheduler.clusters.errors import ShareFixed
 from scheduler.clusters.models import Cluster, GpuSlice, Partition, QosRule, Reservation, Snapshot
 from scheduler.clusters.occupancy import occupancy_of
 
@@ -143,12 +144,8 @@ def gpu_slice_add(*, gpu_type: str, parent: str, parts: int, whole: int) -> GpuS
         defaults={"parent": parent.lower(), "parts": parts, "whole": whole, "created_at": now()},
     )
     if (row.parent, row.parts, row.whole) != (parent.lower(), parts, whole):
-        raise ShareFixed(f"{row.gpu_type} is {row.parts}/{row.whole} of {row.parent}, and stays so")
+        raise ShareFixed(row.gpu_type, f"{row.parts}/{row.whole}", row.parent)
     return row
-
-
-class ShareFixed(Exception):
-    """A slice's share never changes: give the slice another name in Slurm."""
 
 
 def qos_rule_set(

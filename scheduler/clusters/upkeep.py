@@ -1,4 +1,4 @@
-"""Nodes that are out of service: why, since when, and the order that one works again.
+"""Nodes that are out of service: why, since when, and the orders that one works again or is taken out.
 
 Slurm takes a node out by itself (a launch that failed, a number that it knew already, a prolog that broke), and so do
 people with scontrol. Either way it stays out until somebody says otherwise. An operator says so here for the reason
@@ -19,11 +19,11 @@ from portal.outbox.errors import Later
 from portal.outbox.services import message_write
 from portal.people.models import User
 from scheduler.clusters.adapters.protocol import ClusterAdapter, NodeInfo, VerbRefused
-from scheduler.clusters.errors import NodeNotOut
+from scheduler.clusters.errors import NodeNotIn, NodeNotOut
 from scheduler.clusters.models import Cluster, NodeOrder, Snapshot
 from scheduler.clusters.occupancy import node_class
 
-RESUME_TOPIC = "clusters.node_resume"
+RESUME_TOPIC, DRAIN_TOPIC = "clusters.node_resume", "clusters.node_drain"
 LOOK_AGAIN_S = 2
 ORDERS_SHOWN = 10
 _OUT = {"DOWN", "ERROR", "FAIL"}  # base states that RESUME ends; else the flag DRAIN
@@ -116,18 +116,36 @@ def node_resume_ask(*, cluster: Cluster, node: str, seen: str, person: User) -> 
     if row is None or row.seen != seen:
         raise NodeNotOut
     with transaction.atomic(), acting(person, "node_resume_ask"):
-        order = NodeOrder(id=uuid4(), cluster=cluster, node=node, seen=seen, person=person, asked_at=now())
-        try:
-            with transaction.atomic():
-                order.save(force_insert=True)
-        except IntegrityError:
-            return NodeOrder.objects.get(cluster=cluster, node=node, state=NodeOrder.State.ASKED)
-        message_write(
-            topic=RESUME_TOPIC,
-            key=str(order.pk),
-            payload={"order": str(order.pk)},
-            queue=f"cluster.{cluster.name}",
-        )
+        return _ask(NodeOrder(cluster=cluster, node=node, seen=seen, person=person), RESUME_TOPIC)
+
+
+def node_drain_ask(*, cluster: Cluster, node: str, reason: str, person: User) -> NodeOrder:
+    """Asks the worker to take a node out: no new job, what runs there goes on. Asked twice, it is asked once.
+
+    Raises NodeNotIn where the last look shows no such node in service.
+    """
+    stored = Snapshot.objects.filter(cluster=cluster).values_list("nodes", flat=True).first() or []
+    if not any(row["name"] == node and not is_out(row["state"]) for row in stored):
+        raise NodeNotIn
+    with transaction.atomic(), acting(person, "node_drain_ask"):
+        order = NodeOrder(cluster=cluster, node=node, verb=NodeOrder.Verb.DRAIN, seen=reason, person=person)
+        return _ask(order, DRAIN_TOPIC)
+
+
+def _ask(order: NodeOrder, topic: str) -> NodeOrder:
+    """One at a time for a node: the one that is on its way stays."""
+    order.id, order.asked_at = uuid4(), now()
+    try:
+        with transaction.atomic():
+            order.save(force_insert=True)
+    except IntegrityError:
+        return NodeOrder.objects.get(cluster=order.cluster, node=order.node, state=NodeOrder.State.ASKED)
+    message_write(
+        topic=topic,
+        key=str(order.pk),
+        payload={"order": str(order.pk)},
+        queue=f"cluster.{order.cluster.name}",
+    )
     return order
 
 
@@ -152,6 +170,31 @@ def node_resume(*, order_id: UUID, adapter: ClusterAdapter) -> None:
         return
     if _look(order, adapter.nodes()) is not None:
         raise Later(LOOK_AGAIN_S, "Slurm still shows the node out of service")
+
+
+def node_drain(*, order_id: UUID, adapter: ClusterAdapter) -> None:
+    """As node_resume. A node that is out by then is left as it is: whoever took it out gave a reason."""
+    order = NodeOrder.objects.get(pk=order_id)
+    if order.state != NodeOrder.State.ASKED:
+        return
+    if _look_in(order, adapter.nodes()) is None:
+        return
+    try:
+        adapter.node_drain(name=order.node, reason=order.seen)
+    except VerbRefused as refusal:
+        _end(order, str(refusal))
+        return
+    if _look_in(order, adapter.nodes()) is not None:
+        raise Later(LOOK_AGAIN_S, "Slurm still shows the node in service")
+
+
+def _look_in(order: NodeOrder, nodes: Sequence[NodeInfo]) -> NodeInfo | None:
+    """The node while it is in service. None: it is not, or there is none of this name, and the order says so."""
+    node = next((node for node in nodes if node.name == order.node), None)
+    if node is not None and not is_out(node.state):
+        return node
+    _end(order, "no_such_node" if node is None else "")
+    return None
 
 
 def _look(order: NodeOrder, nodes: Sequence[NodeInfo]) -> NodeInfo | None:

@@ -12,6 +12,7 @@ from scheduler.clusters import selectors
 from scheduler.clusters.errors import NodeNotOut
 from scheduler.clusters.models import Cluster
 from scheduler.clusters.occupancy import HORIZONS_S
+from scheduler.clusters.reserved import reservations_of_project
 from scheduler.clusters.upkeep import node_resume_ask, nodes_out, orders_last
 from scheduler.clusters.words import NODE_CLASSES, node_order_text, node_reason_text
 
@@ -44,6 +45,16 @@ def capacity(request: PersonRequest, name: str) -> HttpResponse:
 def capacity_live(request: PersonRequest, name: str) -> HttpResponse:
     """What the page asks for again by itself: the database's last look, however many people watch."""
     return render(request, "clusters/live.html", _live(selectors.capacity_get(request.user, name)))
+
+
+@require_safe
+@login_required
+def project_reservations(request: PersonRequest, slug: str) -> HttpResponse:
+    """On a project's page: where its jobs may run alone. Nothing for most projects."""
+    rows = reservations_of_project(request.user, slug)
+    if not rows:
+        return HttpResponse(status=204)
+    return render(request, "clusters/project_reservations.html", {"rows": rows})
 
 
 @require_safe

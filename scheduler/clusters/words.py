@@ -44,5 +44,5 @@ def node_reason_text(words: str) -> str:
 
 def node_order_text(order: NodeOrder) -> str:
     if order.state == NodeOrder.State.DONE:
-        return gettext("works again")
+        return gettext("is taken out") if order.verb == NodeOrder.Verb.DRAIN else gettext("works again")
     return str(_NOT_RESUMED.get(order.reason) or gettext("Slurm refused: %(words)s") % {"words": order.reason})

@@ -148,10 +148,16 @@ class AccountCommands:
         """slurmdbd refuses to take a person's default account away while they have others: make one of those it."""
         where = ["where", f"name={user}", f"cluster={self.cluster}"]
         shown = self.programs.read("sacctmgr", "-nP", "show", "user", *where, "format=defaultaccount")
-        if account in shown.split():
-            others = sorted({row.account for row in self.associations() if row.user == user} - {account})
-            if others:
-                self._tree_change(["modify", "user", *where, "set", f"defaultaccount={others[0]}"])
+        gone = {account}
+        while account in shown.split():
+            others = sorted({row.account for row in self.associations() if row.user == user} - gone)
+            if not others:
+                return
+            change = ["modify", "user", *where, "set", f"defaultaccount={others[0]}"]
+            answer = self.programs.change_tree(*change)
+            if "aren't associated with new default account" not in answer.error + answer.out:
+                return _raise_unless_made(change, answer)
+            gone.add(others[0])  # somebody else took them out of it just now
 
     def _association_set(self, account: str, user: str, partition: str, fields: Sequence[str]) -> None:
         self._tree_change(["modify", "user", "where", *self._association(account, user, partition), "set", *fields])

@@ -140,6 +140,12 @@ class JobCommands:
         if answer.code:
             raise _refusal("scontrol update", answer)
 
+    def node_drain(self, *, name: str, reason: str) -> None:
+        words = re.sub(r"[^\w .,:;()/-]", " ", reason)[:200]
+        answer = self.programs.ask("scontrol", "update", f"NodeName={name}", "State=DRAIN", f"Reason={words}")
+        if answer.code:
+            raise _refusal("scontrol update", answer)
+
     def _note(self, job_id: str, reason: str) -> None:
         """Why, where the owner sees it (scontrol show job). Not worth failing for: the act counts."""
         words = re.sub(r"[^\w .,:;()/-]", " ", reason)[:200]

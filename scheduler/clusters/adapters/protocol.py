@@ -330,6 +330,9 @@ class ClusterAdapter(Protocol):
     def node_resume(self, *, name: str) -> None:
         """A node that is drained or down takes jobs again, where its slurmd answers. Raises VerbRefused."""
 
+    def node_drain(self, *, name: str, reason: str) -> None:
+        """A node takes no new job; what runs on it goes on. Raises VerbRefused."""
+
     # what a job wrote, read as the researcher: what comes back is theirs and hostile
     def output_tail(self, *, key: UUID, unix_account: str, job_id: int, limit_bytes: int) -> LogTail:
         """The end of the log of one run. Raises OutputRefused."""

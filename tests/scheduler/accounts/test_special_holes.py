@@ -78,7 +78,8 @@ def test_a_slice_uses_its_parents_limit_and_the_cpu_partition_has_no_way_to_gpus
     whole = ["--partition=h100", f"--qos={allocation.qos}", "--gpus=h100:1"]
     both = [
         site.slurm.sbatch(alice, account, *whole, "--time=4", script=SLEEP),  # six and four are ten
-        site.slurm.sbatch_unfenced(alice, account, *slices, "--gpus=1", "--time=1", script=SLEEP),
+        # Two more, not one: slurmctld drops the part of a minute of what was used and of what still runs.
+        site.slurm.sbatch_unfenced(alice, account, *slices, "--gpus=1", "--time=2", script=SLEEP),
     ]
     wait_for("one of them to run", lambda: states(site, both)[0][0] == "RUNNING")
     wait_for("the other to be held back", lambda: states(site, both)[1] == ("PENDING", "QOSGrpGRESMinutes"))

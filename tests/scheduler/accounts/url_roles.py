@@ -20,7 +20,20 @@ WORDS = {"title": "Cụm", "overshoot_s": 60, "removals_cap": 20}
 NEW = WORDS | {"name": "south", "account_prefix": "sl-"}
 OPERATORS = {"operator": 302, "second_operator": 302}
 
+
+def sandbox_rule(world: World) -> list[str]:
+    return [world.roles_cluster.name, "sandbox"]
+
+
+RULE = {"hours": "2", "jobs": "1", "queued": "1", "gpus": "1"}
+
 ROWS = [
+    Row("accounts:rules", 404, args=cluster_name, **READERS),
+    Row("accounts:rule_edit", 404, args=sandbox_rule, operator=200, second_operator=200),
+    Row("accounts:rule_edit", 404, args=sandbox_rule, post=RULE, **OPERATORS),
+    Row("accounts:rule_edit", 404, args=sandbox_rule, post={}, operator=422, second_operator=422),
+    Row("accounts:rule_drop", 404, args=sandbox_rule, post={}, **OPERATORS),
+    Row("accounts:slice_add", 404, args=cluster_name, post={}, operator=422, second_operator=422),
     Row("accounts:cluster_new", 404, operator=200, second_operator=200),
     Row("accounts:cluster_new", 404, post=NEW, **OPERATORS),
     Row("accounts:cluster_new", 404, post={}, operator=422, second_operator=422),

@@ -10,10 +10,19 @@ from django.urls import reverse
 from portal.outbox.errors import Later
 from portal.outbox.models import Message
 from scheduler.clusters.adapters.protocol import ClusterUnreachable, NodeInfo, VerbRefused
-from scheduler.clusters.errors import NodeNotOut
+from scheduler.clusters.errors import NodeNotIn, NodeNotOut
 from scheduler.clusters.models import Cluster, NodeOrder
 from scheduler.clusters.services import snapshot_take
-from scheduler.clusters.upkeep import answers, is_out, node_resume, node_resume_ask, nodes_out, reason_parts
+from scheduler.clusters.upkeep import (
+    answers,
+    is_out,
+    node_drain,
+    node_drain_ask,
+    node_resume,
+    node_resume_ask,
+    nodes_out,
+    reason_parts,
+)
 from scheduler.clusters.words import node_order_text
 from tests.scheduler.clusters.test_capacity_pages import Seen
 from tests.scheduler.clusters.test_occupancy import NOON, node
@@ -36,6 +45,13 @@ class Slurm(Seen):
             raise self.error
         if self.obeys:
             self.put(replace(self.shown(name), state="IDLE", reason=""))
+
+    def node_drain(self, *, name: str, reason: str) -> None:
+        self.asked.append(f"{name}: {reason}")
+        if self.error is not None:
+            raise self.error
+        if self.obeys:
+            self.put(replace(self.shown(name), state="MIXED+DRAIN", reason=reason))
 
     def shown(self, name: str) -> NodeInfo:
         return next(one for one in self.shown_nodes if one.name == name)
@@ -160,3 +176,40 @@ def test_slurm_refuses_is_slow_or_is_away(slurm, order, cluster, operator):
     assert NodeOrder.objects.get().state == "asked"
     slurm.error = VerbRefused("Invalid node state specified")
     assert "Invalid node state" in node_order_text(done(order, slurm))
+
+
+# --- taking one out -------------------------------------------------------------------------------------------------
+
+
+def drained(order: NodeOrder, slurm: Slurm) -> NodeOrder:
+    node_drain(order_id=order.pk, adapter=slurm)
+    order.refresh_from_db()
+    return order
+
+
+def test_a_node_is_taken_out_once(cluster, slurm, operator):
+    first, again = (node_drain_ask(cluster=cluster, node="gpu001", reason="lost", person=operator) for _ in range(2))
+    assert first == again
+    assert Message.objects.get(topic="clusters.node_drain").queue == "cluster.local"
+    for _ in range(2):
+        assert drained(first, slurm).state == "done"
+    assert slurm.asked == ["gpu001: lost"]
+
+
+@pytest.mark.parametrize("name", ["gpu003", "gpu999", ""])
+def test_only_a_node_that_is_in_service_is_taken_out(cluster, operator, name):
+    with pytest.raises(NodeNotIn):
+        node_drain_ask(cluster=cluster, node=name, reason="lost", person=operator)
+    assert not Message.objects.exists()
+
+
+def test_who_took_it_out_meanwhile_keeps_their_reason_and_slurm_may_refuse(cluster, slurm, operator):
+    order = node_drain_ask(cluster=cluster, node="gpu001", reason="lost", person=operator)
+    slurm.obeys = False
+    with pytest.raises(Later):
+        drained(order, slurm)
+    slurm.error = VerbRefused("Invalid node state specified")
+    assert "Invalid node state" in node_order_text(drained(order, slurm))
+    order = node_drain_ask(cluster=cluster, node="gpu001", reason="lost", person=operator)
+    slurm.put(replace(slurm.shown("gpu001"), state="IDLE+DRAIN", reason="burnt"))
+    assert (drained(order, slurm).state, slurm.shown("gpu001").reason) == ("done", "burnt")

@@ -1,9 +1,20 @@
 from tests.scheduler.accounts.url_roles import READERS, cluster_name, prepare
-from tests.urls.roles import Row
+from tests.urls.roles import Row, World
 
 __all__ = ["ROWS", "prepare"]
 
+
+def project_slug(world: World) -> list[str]:
+    return [world.project.slug]
+
+
 ROWS = [
+    Row(
+        "clusters:project_reservations",
+        404,
+        args=project_slug,
+        **dict.fromkeys(("researcher", "pi", "organisation_manager", *READERS), 204),
+    ),
     Row("clusters:capacities", 302),
     Row("clusters:capacity", 200, args=cluster_name),
     Row("clusters:capacity_live", 200, args=cluster_name),

@@ -4,7 +4,8 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from portal.commands import JsonCommand
-from scheduler.clusters.services import ShareFixed, gpu_slice_add
+from scheduler.clusters.errors import ShareFixed
+from scheduler.clusters.services import gpu_slice_add
 
 
 class Command(JsonCommand):

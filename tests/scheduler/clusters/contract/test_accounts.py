@@ -3,6 +3,7 @@
 The contract is `protocol.ClusterAdapter`: another adapter passes the same tests.
 """
 
+import dataclasses
 import fcntl
 import json
 import re
@@ -23,7 +24,7 @@ from scheduler.clusters.adapters.protocol import (
     SubmissionRefused,
 )
 from tests.scheduler.clusters.contract.ground import Ground
-from tests.scheduler.live import own_name, wait_for
+from tests.scheduler.live import RUBBISH, own_name, wait_for
 
 pytestmark = pytest.mark.slurm
 
@@ -140,6 +141,31 @@ def test_an_association_without_partition_is_not_mistaken_for_all(ground: Ground
         ground.adapter.association_remove(account=ground.project, user=third, partition=partition)
         rows = ground.adapter.associations()
         assert {row.partition for row in rows if (row.account, row.user) == (ground.project, third)} == expected
+
+
+def test_a_default_account_goes_to_one_that_the_person_is_still_in(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between reading whose accounts there are and the change, somebody took the person out of the first of them."""
+    adapter, third = ground.slurm.adapter(), ground.slurm.researchers[2]
+    place = {"user": third, "partition": "h100"}
+    rights = {"qos": [ground.h100], "default_qos": ground.h100}
+    first, second = sorted(own_name(word) for word in ("left", "kept"))
+    RUBBISH.accounts |= {first, second}
+    for account in (first, second):
+        adapter.account_create(name=account, parent=ground.organisation, organisation="o", description="d")
+    for account in (ground.project, second):
+        adapter.association_create(account=account, **place, **rights)
+    who = ["where", f"name={third}", f"cluster={ground.slurm.cluster}"]
+    ground.slurm.change_tree("modify", "user", *who, "set", f"defaultaccount={ground.project}")
+    rows = [row for row in adapter.associations() if row.user == third and row.account in (ground.project, second)]
+    stale = [*rows, dataclasses.replace(rows[0], account=first)]
+    monkeypatch.setattr(CommandsAdapter, "associations", lambda _self: stale)
+    adapter.association_remove(account=ground.project, **place)
+    monkeypatch.undo()
+    left = {row.account for row in adapter.associations() if row.user == third}
+    assert second in left
+    assert ground.project not in left
 
 
 def test_limits_are_set_changed_and_cleared(ground: Ground) -> None:
