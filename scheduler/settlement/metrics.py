@@ -63,5 +63,5 @@ def _reconciliations() -> Iterator[Metric]:
             for name, family in families.items():
                 family.add_metric([cluster.name], getattr(last, name))
             age.add_metric([cluster.name], (now() - last.taken_at).total_seconds())
-            gap.add_metric([cluster.name], sum(last.counter_gaps.values()))
+            gap.add_metric([cluster.name], sum(gap for gap in last.counter_gaps.values() if gap > 0))
     yield from (*families.values(), age, gap)

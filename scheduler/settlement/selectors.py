@@ -52,7 +52,16 @@ class ClusterAccounts:
 
     @property
     def gaps(self) -> list[tuple[str, int]]:
-        return sorted(self.reconciliation.counter_gaps.items()) if self.reconciliation else []
+        return sorted((qos, gap) for qos, gap in self._gaps.items() if gap > 0)
+
+    @property
+    def surpluses(self) -> list[tuple[str, int]]:
+        """QOS and GPU-seconds that slurmctld counted and nobody is charged for."""
+        return sorted((qos, -gap) for qos, gap in self._gaps.items() if gap < 0)
+
+    @property
+    def _gaps(self) -> dict[str, int]:
+        return self.reconciliation.counter_gaps if self.reconciliation else {}
 
 
 def cluster_accounts(person: Person) -> list[ClusterAccounts]:

@@ -15,6 +15,7 @@ from quotas.allocations.models import Allocation
 from scheduler.clusters.adapters import adapter_for
 from scheduler.clusters.adapters.protocol import ClusterAdapter
 from scheduler.clusters.models import Cluster
+from scheduler.jobs.models import Run
 from scheduler.settlement.errors import MoreMissing
 from scheduler.settlement.models import Kept, Reconciliation, Record
 from scheduler.settlement.selectors import uncharged_by_qos
@@ -76,7 +77,11 @@ def missing_keep(
 
 
 def counter_gaps(cluster: Cluster, adapter: ClusterAdapter) -> dict[str, int]:
-    """By QOS: how many settled GPU-seconds slurmctld's counter lost (it is not durable: a kill -9 sets it back)."""
+    """By QOS: how many settled GPU-seconds slurmctld's counter lost (it is not durable: a kill -9 sets it back).
+
+    Below 0: it counted more than was charged. Seen after restarts, by less than what ran in one PriorityCalcPeriod.
+    Only where no run of the allocation is open: what a job used is in the counter before its record is read.
+    """
     names = {row.pk: row.qos for row in Allocation.objects.filter(cluster=cluster.name).only("pk", "qos")}
     settled = (
         Record.objects.filter(cluster=cluster, imported=False, qos=F("allocation__qos"))
@@ -88,7 +93,9 @@ def counter_gaps(cluster: Cluster, adapter: ClusterAdapter) -> dict[str, int]:
         expected[qos] = expected.get(qos, 0) + amount
     usage = adapter.qos_usage(expected) if expected else {}
     gaps = {qos: total - usage[qos].usage_raw_gpu_seconds for qos, total in expected.items() if qos in usage}
-    return {qos: gap for qos, gap in sorted(gaps.items()) if gap > 0}
+    open_runs = Run.objects.filter(cluster=cluster, ended_at=None, job__allocation__qos__in=gaps)
+    busy = set(open_runs.values_list("job__allocation__qos", flat=True))
+    return {qos: gap for qos, gap in sorted(gaps.items()) if gap > 0 or (gap < 0 and qos not in busy)}
 
 
 def _store(cluster: Cluster, found: Compared, gaps: dict[str, int], began: float) -> Reconciliation:

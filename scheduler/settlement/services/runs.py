@@ -111,7 +111,9 @@ def _next_run(one: Seen, known: _Known, cluster: Cluster) -> Run | None:
         unbound.submit_at = one.submit_at
         del known.unbound[one.job_id]
         return unbound
-    if not _is_requeued(one, known):
+    job = _commented(one, known)
+    is_its_own = job is not None and job.slurm_job_id == (one.array_job_id or one.job_id)
+    if not is_its_own and not _is_requeued(one, known):
         return None  # a number that Slurm gave away again: numbers wrap, and a killed slurmctld may lose a job
     before = [
         run
@@ -182,10 +184,18 @@ def _is_searched(one: Seen, known: _Known) -> bool:
 
 def _is_left(one: Seen, known: _Known) -> bool:
     """A record that an attempt left, without a start or without an end: slurmctld forgot what it had accepted, and the
-    job was submitted again. Once slurmdbd knows both, it is charged."""
-    if one.is_record and one.started_at is None and one.state == "COMPLETED":
+    job was submitted again. Once slurmdbd knows both, it is charged.
+
+    Of a number that a job of the portal has, a record without an end may lack its comment still, and the record before
+    it the end that tells of a requeue: as long as it runs, squeue says whose it is, and then its end does.
+    """
+    if not one.is_record or (one.started_at is not None and one.ended_at is not None):
+        return False
+    if one.started_at is None and one.state == "COMPLETED":
         return True  # without a start only a record is that an operator closed; it has no comment yet
-    return one.is_record and None in (one.started_at, one.ended_at) and _commented(one, known) is not None
+    jobs = known.jobs.get(one.array_job_id or one.job_id, [])
+    numbered = any(job.origin == Job.Origin.PORTAL and job.unix_account == one.user for job in jobs)
+    return (one.ended_at is None and numbered) or _commented(one, known) is not None
 
 
 def _outside(one: Seen, known: _Known, cluster: Cluster, ours: Ours) -> Run | None:

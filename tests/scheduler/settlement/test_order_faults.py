@@ -21,7 +21,7 @@ from tests.scheduler.jobs.real import Real, open_to_jobs
 from tests.scheduler.jobs.worker.test_faults import assert_once, recover
 from tests.scheduler.settlement.turning import deliver, turn_until
 
-pytestmark = [pytest.mark.slurm, pytest.mark.fault, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.slurm, pytest.mark.django_db(transaction=True)]  # who dies is a worker of its own
 
 SOAK = "SOAK" in os.environ
 STEPS = ("order_before", "order_after_slurm", "order_before_commit", "order_after")

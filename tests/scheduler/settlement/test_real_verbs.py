@@ -200,6 +200,7 @@ def test_extensions_and_plain_sbatch_at_once_never_reserve_more_than_the_limit(r
             real.adapter.job_time_limit_set(job_id=job.slurm_job_id, time_limit_s=300)
             Job.objects.filter(pk=job.pk).update(time_limit_s=300)
         turn_until(real, lambda: len([line for line in real.adapter.queue() if line.qos == real.allocation.qos]) == 1)
+        turn_until(real, lambda: not Run.objects.exclude(job=job).filter(ended_at=None).exists())  # nor a hold of its
 
 
 def test_the_tasks_of_an_array_are_held_for_together_and_settle_each_by_its_record(real):

@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 
 from quotas.allocations.services import charges_book, refund_book
 from scheduler.clusters.adapters.protocol import ClusterUnreachable
+from scheduler.jobs.models import Run
 from scheduler.settlement.charges import charge_id
 from scheduler.settlement.models import Reconciliation, Record
 from scheduler.settlement.services import reconcile, reconcile_if_due, settle
@@ -118,6 +119,13 @@ def test_what_slurmctlds_counter_lost_is_listed(cluster, slurm, settled, allocat
     assert reconcile(cluster=cluster, adapter=slurm).counter_gaps == {}
     slurm.usage = {allocation.qos: 25}
     assert reconcile(cluster=cluster, adapter=slurm).counter_gaps == {allocation.qos: 65}
+
+
+def test_what_slurmctld_counted_too_much_is_listed_once_no_record_is_on_its_way(cluster, slurm, settled, allocation):
+    slurm.usage = {allocation.qos: 95}
+    assert reconcile(cluster=cluster, adapter=slurm).counter_gaps == {allocation.qos: -5}
+    Run.objects.filter(pk=Run.objects.latest("pk").pk).update(ended_at=None)
+    assert reconcile(cluster=cluster, adapter=slurm).counter_gaps == {}
 
 
 def test_it_is_due_every_hour_and_sooner_while_something_differs(cluster, slurm, settled, record_of):

@@ -190,6 +190,25 @@ def test_a_requeued_run_and_the_next_read_together_leave_no_hold(cluster, record
     assert Job.objects.get().state == Job.State.COMPLETED
 
 
+@pytest.mark.parametrize("comes", ["running", "ended"])
+def test_a_next_run_that_slurmdbd_shows_before_the_requeue_is_the_job_s_own(
+    cluster, record_of, portal_job, balance, comes
+):
+    """After slurmdbd was away, what it was told comes in parts: of the next run first its start, or its end with the
+    comment, and only then the end of the run before."""
+    run = portal_job(1, held=120)
+    again = NOON + timedelta(seconds=65)
+    early = {"comment": ""} | ({"state": "RUNNING", "end_at": None, "gpus": {}} if comes == "running" else {})
+    if comes == "ended":
+        early["comment"] = str(run.job_id)
+    settle(cluster=cluster, records=[record_of(1, submit_at=again, elapsed_s=3, **early)])
+    whole = record_of(1, submit_at=again, elapsed_s=3, comment=str(run.job_id))
+    settle(cluster=cluster, records=[record_of(1, state="REQUEUED"), whole])
+    assert [row.charged_gpu_seconds for row in Run.objects.filter(job=run.job).order_by("submit_at")] == [60, 3]
+    assert (balance().held, balance().consumed) == (0, 63)
+    assert Job.objects.get().state == Job.State.COMPLETED
+
+
 def test_two_runs_of_a_requeued_job_are_charged_apart(cluster, record_of, balance):
     later = NOON + timedelta(seconds=70)
     first = record_of(1, elapsed_s=20, state="REQUEUED")
