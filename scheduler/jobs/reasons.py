@@ -45,6 +45,10 @@ _OWN: dict[str, str | Promise] = {
         "It ended after run %(runs)s: the balance does not reach for another run of this time limit. What it saved "
         "lies where the job put it."
     ),
+    "idle_gpus": _(
+        "Its GPUs did nothing for %(minutes)s minutes: it is cancelled by a rule of the centre, after its owner and "
+        "its project were told."
+    ),
     "chain_done": _("It ended after run %(runs)s: it had as many runs as were asked for."),
 }
 _REFUSED: dict[str, str | Promise] = {

@@ -255,10 +255,10 @@ def _job_take(
     return job
 
 
-def job_cancel(*, job_id: UUID, person: User) -> Job:
+def job_cancel(*, job_id: UUID, person: User | None, reason: str = "") -> Job:
     """Cancels a job that Slurm has not been asked for yet; asks the cluster's worker to cancel any other.
 
-    Asking twice is asking once. Raises JobEnded.
+    Asking twice is asking once. Without a person it is the centre, for a reason (portal_reason). Raises JobEnded.
     """
     moment = now()
     with transaction.atomic():
@@ -269,12 +269,12 @@ def job_cancel(*, job_id: UUID, person: User) -> Job:
         if job.cancel_requested_at is not None:
             return job
         job.cancel_requested_at, job.cancel_requested_by, job.updated_at = moment, person, moment
+        job.reason = reason or job.reason
         if job.state == Job.State.QUEUED:
-            job.state, job.reason = Job.State.CANCELLED, ""
-            runs_void(job.runs.all(), reason=f"job {job.pk} cancelled before it was submitted", actor=person)
-        job.save(
-            update_fields=["state", "reason", "cancel_requested_at", "cancel_requested_by", "updated_at"],
-        )
+            job.state, job.reason = Job.State.CANCELLED, reason
+            why = f"job {job.pk} cancelled before it was submitted"
+            runs_void(job.runs.all(), reason=why, actor=person or "centre")
+        job.save(update_fields=["state", "reason", "cancel_requested_at", "cancel_requested_by", "updated_at"])
         if job.slurm_job_id is not None:
             cancel_order(job)
     return job

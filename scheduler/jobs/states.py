@@ -24,7 +24,7 @@ PORTAL_REASON = "portal:"  # "portal:CODE key=value …": the page has words for
 
 
 # Codes that say why a job ended; every other reason was for a wait or a doubt, and goes with it.
-WHY_ENDED = ("drift", "never", "chain_balance", "chain_done", "suspended", "ended")
+WHY_ENDED = ("drift", "never", "chain_balance", "chain_done", "suspended", "ended", "idle_gpus")
 
 
 def portal_reason(code: str, /, **figures: object) -> str:

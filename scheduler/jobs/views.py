@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from portal.people.rules import is_operator
 from portal.people.selectors import project_get, projects_of, projects_visible
+from portal.web.registry import job_cards, job_list_cards, job_notes
 from portal.web.requests import PersonRequest
 from scheduler.clusters.slices import slices_read
 from scheduler.jobs import selectors, services
@@ -42,6 +43,7 @@ def job_list(request: PersonRequest) -> HttpResponse:
         "projects": projects_visible(request.user).order_by("title"),
         "may_submit": projects_of(request.user).exists(),
         "several_clusters": len(settings.CLUSTERS) > 1,
+        "cards": job_list_cards.place(request.user),
     }
     return render(request, "jobs/list.html", context)
 
@@ -56,6 +58,8 @@ def job(request: PersonRequest, pk: UUID) -> HttpResponse:
     context["shell_line"] = line_of_job(found) if found.partition else ""
     context["chosen"] = [row | {"why": outlook_text(row)} for row in found.chosen.get("among", [])]
     context["serves"] = found.preset_name == "jupyter"
+    context["cards"] = job_cards.place(request.user, found.pk)
+    context["notes"] = job_notes.place(request.user, found.pk)
     context["may_read"] = selectors.may_cancel(request.user, found)  # as job_get_readable
     return render(request, "jobs/job.html", context)
 

@@ -47,6 +47,7 @@ def test_the_examples_of_the_documentation_run(live_server, submitter, allocatio
         "ALLOCATION": str(allocation.pk),
         "JOB": str(job.pk),
         "ARRAY": str(array.pk),
+        "PROJECT": allocation.project.slug,
     }
     answers = []
     for command in examples():
@@ -64,8 +65,10 @@ def test_the_examples_of_the_documentation_run(live_server, submitter, allocatio
     assert answers[0]["email"] == submitter.email
     assert answers[2]["fits"] is True
     assert Job.objects.get(pk=answers[3]["id"]).name == "try"
-    assert [row["task"] for row in answers[-3]["results"]] == [0, 1, 2, 3]
-    assert answers[-1]["state"] == "cancelled"
+    tasks, _task, cancelled, gpus = answers[-4:]
+    assert [row["task"] for row in tasks["results"]] == [0, 1, 2, 3]
+    assert cancelled["state"] == "cancelled"
+    assert gpus["by_type"] == []
 
 
 # --- saola-balance ------------------------------------------------------------------------------------------------

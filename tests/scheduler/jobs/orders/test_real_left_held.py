@@ -19,7 +19,7 @@ from scheduler.accounts.services import accounts_cycle
 from scheduler.clusters.adapters.commands import CommandsAdapter
 from scheduler.clusters.models import Cluster, NodeOrder
 from scheduler.clusters.services import snapshot_take
-from scheduler.clusters.upkeep import node_resume, nodes_out
+from scheduler.clusters.upkeep import node_drain, node_drain_ask, node_resume, nodes_out
 from scheduler.jobs.models import Job, Order, SlurmHold
 from scheduler.jobs.orders.carrying import carry_out
 from scheduler.jobs.worker.cycle import jobs_cycle
@@ -95,3 +95,9 @@ def test_an_operator_lets_the_node_work_and_the_job_start_again(
     assert not SlurmHold.objects.exists()
     assert nodes_out(job.cluster) == []
     assert job.slurm_job_id == 1
+    order = node_drain_ask(cluster=job.cluster, node=NODE, reason="GPU 3: lost, xid 79", person=operator)
+    node_drain(order_id=order.pk, adapter=adapter)
+    order.refresh_from_db()
+    assert (order.state, look().state) == ("done", Job.State.RUNNING)  # what runs there goes on
+    (out,) = nodes_out(job.cluster)
+    assert (out.name, out.words) == (NODE, "GPU 3: lost, xid 79")

@@ -1,7 +1,9 @@
 """Buttons, questions and tasks of a job's page, and the ties of the form, as a person meets them."""
 
+from collections.abc import Callable
+
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, Route, expect
 
 from scheduler.jobs.chaining import After, Chaining
 from scheduler.jobs.models import Job, Order, Run
@@ -45,6 +47,14 @@ def test_a_running_job_is_given_more_time_and_put_back(desk: Desk, submitter, al
     assert Order.objects.get().time_limit_s == 7_200
 
 
+def _until(page: Page, reached: Callable[[], bool]) -> None:
+    for _tenth in range(150):
+        if reached():
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError("nothing was asked for")
+
+
 @pytest.mark.parametrize("language", ["vi", "en"])
 def test_the_tasks_of_an_array_are_listed_and_one_is_cancelled(desk: Desk, submitter, allocation, slurm, language):
     job = submit(submitter, allocation, chaining=Chaining(array="0-59%8"), time_limit_s=1_800)
@@ -55,8 +65,19 @@ def test_the_tasks_of_an_array_are_listed_and_one_is_cancelled(desk: Desk, submi
     rows = page.locator("#job-tasks tbody tr")
     expect(rows).to_have_count(50)
     looked_at(page, f"tasks-{language}")
+    # What a person asks for comes before a look of the page's own that is on its way, whichever is answered first.
+    own: list[Route] = []
+    page.route("**/tasks/?page=1**", lambda route: own.append(route))
+    asked: list[Route] = []
+    page.route("**/tasks/?page=2**", lambda route: asked.append(route))
+    _until(page, lambda: bool(own))
     page.locator("#job-tasks a[rel=next]").click()
+    _until(page, lambda: bool(asked))
+    own[0].continue_()
+    page.wait_for_timeout(500)
+    asked[0].continue_()
     expect(rows).to_have_count(10)
+    page.unroute_all()
     page.once("dialog", lambda question: question.accept())
     rows.first.locator("button").click()
     expect(rows.first.locator("button")).to_have_count(0)
