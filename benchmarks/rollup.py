@@ -2,9 +2,10 @@
 
     .venv/bin/python -m benchmarks.rollup [--gpus 10240]
 
-Every GPU has the eight series that the rollup reads, scraped every 15 s for an hour and a quarter, and runs of 4 GPUs
-own all of them; a twentieth of the runs end in the middle and others take their GPUs. The blocks are Prometheus' own,
-made by promtool. Prometheus and the rollup share one core. Prints one line a figure: name value unit aim.
+Every GPU has the eight series that the rollup reads, and its memory, of which it asks the peak when a run has ended,
+scraped every 15 s for an hour and a quarter. Runs of 4 GPUs own all of them; a twentieth of the runs end in the middle
+and others take their GPUs. The blocks are Prometheus' own, made by promtool. Prometheus and the rollup share one core.
+Then one look of the watching at all these GPUs. Prints one line a figure: name value unit aim.
 """
 
 import argparse
@@ -23,14 +24,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 django.setup()
 
+from django.conf import settings  # noqa: E402
 from django.db import connection  # noqa: E402
 
 from benchmarks.database import own_database  # noqa: E402
 from monitoring.attribution.models import Interval  # noqa: E402
-from monitoring.rollups.models import Window, WindowRun  # noqa: E402
+from monitoring.rollups.models import MemoryPeak, Window, WindowRun  # noqa: E402
 from monitoring.rollups.prometheus import Prometheus  # noqa: E402
 from monitoring.rollups.times import WINDOW, window_of  # noqa: E402
 from monitoring.rollups.windows import window_count  # noqa: E402
+from monitoring.watching.evidence import sights  # noqa: E402
 from portal.clock import now  # noqa: E402
 from scheduler.clusters.models import Cluster  # noqa: E402
 from tests.monitoring.rollups.tsdb import blocks_make, serving  # noqa: E402
@@ -47,6 +50,8 @@ SERIES = (
     ("gpu_throttled_seconds", "counter", "", 0.01),
     ("gpu_energy_joules", "counter", "", 512.3),
     ("gpu_reading_age_seconds", "gauge", "", 0.0),
+    ("nvidia_gpu_memory_used_bytes", "gauge", "", 1e7),
+    ("nvidia_gpu_memory_total_bytes", "gauge", "", 2e7),
 )
 
 
@@ -91,6 +96,7 @@ def intervals_of(cluster: Cluster, gpus: int) -> Iterator[Interval]:
 
 
 def run(gpus: int) -> None:
+    settings.GPU_SCRAPE_INTERVAL_S = SCRAPE_S  # whatever the stack's own is
     cluster = Cluster.objects.create(name="bench", title="Bench", created_at=datetime(2026, 1, 1, tzinfo=UTC))
     Interval.objects.bulk_create(intervals_of(cluster, gpus), batch_size=1_000)
     with connection.cursor() as cursor:
@@ -104,6 +110,7 @@ def run(gpus: int) -> None:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # Prometheus inherits it
         with serving(Path(directory, "data")) as prometheus:
             measured(prometheus, gpus)
+            watched(prometheus, gpus)
 
 
 def measured(prometheus: Prometheus, gpus: int) -> None:
@@ -119,6 +126,16 @@ def measured(prometheus: Prometheus, gpus: int) -> None:
     print(f"rollup_hour_of_{gpus}_gpus_8_series {wall_s:.1f} s <=60")
     print(f"rollup_hour_of_{gpus}_gpus_8_series_own_cpu {cpu_s:.1f} s -")
     print(f"rollup_hour_of_{gpus}_gpus_8_series_memory {peak_mb:.0f} MB <=500", flush=True)
+    assert MemoryPeak.objects.count() == -(-gpus // GPUS_A_RUN // 20)
+
+
+def watched(prometheus: Prometheus, gpus: int) -> None:
+    """At the hour's end, when all that run have run for a whole window of an idle job."""
+    settings.WATCH_IDLE_WINDOW_S = 1_800
+    Interval.objects.filter(ended_at__gt=ENDS).update(ended_at=None, charged_to=None)
+    began = time.monotonic()
+    sights(prometheus, ENDS)
+    print(f"watching_look_at_{gpus}_gpus {time.monotonic() - began:.1f} s <=20", flush=True)
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ class LockSpace(IntEnum):
     STARTS = 0x5A11  # one asking for the start of what is not submitted at a time, for each cluster
     OUTPUT = 0x5A10  # one reading of what jobs wrote at a time, for each cluster
     ATTRIBUTION = 0x5A12  # one asking of all exporters at a time
+    WATCHING = 0x5A14  # one look for what somebody should see to at a time
     ROLLUP = 0x5A13  # windows and sums by day are written by one process at a time
     BOOKING = 0x5A07  # who books shares it, who closes a period takes it alone: written out in the ledger's SQL
 

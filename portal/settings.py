@@ -53,7 +53,9 @@ INSTALLED_APPS = [
     "scheduler.settlement",
     "monitoring.attribution",
     "monitoring.rollups",
+    "monitoring.gpus",
     "monitoring.reports",
+    "monitoring.watching",
     "monitoring.canary",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -199,6 +201,13 @@ EXPORTER_TOKEN = env("EXPORTER_TOKEN", default="")
 GPU_SCRAPE_INTERVAL_S = env.float("GPU_SCRAPE_INTERVAL_S", 15.0)  # Prometheus' own, of the job "gpu"
 # How long what was counted window by window is kept: as long as it may be counted anew. Sums by run and day stay.
 WINDOWS_KEPT_DAYS = env.int("WINDOWS_KEPT_DAYS", 92)
+# Findings (monitoring/watching): a job whose GPUs do nothing for so long; a node or GPU that is sick for so long; and
+# how long whoever was told of an idle job has before the next step.
+WATCH_IDLE_WINDOW_S = env.float("WATCH_IDLE_WINDOW_S", 1_800.0)
+WATCH_NODE_WINDOW_S = env.float("WATCH_NODE_WINDOW_S", 300.0)
+WATCH_STEP_S = env.float("WATCH_STEP_S", 3_600.0)
+# The nation's public figures show nothing that fewer organisations stand behind.
+PUBLIC_LEAST_ORGANISATIONS = env.int("PUBLIC_LEAST_ORGANISATIONS", 5)
 CONTACT_EMAIL = env("CONTACT_EMAIL", default="")  # where an organisation without an account asks for one
 CELERY_BROKER_URL = REDIS_URL
 CELERY_TASK_IGNORE_RESULT = True
@@ -251,6 +260,11 @@ CELERY_BEAT_SCHEDULE = (
             "schedule": 600.0,
             "options": {"expires": 600},
         },
+        "figures-publish": {
+            "task": "monitoring.reports.tasks.publish",
+            "schedule": 21_600.0,
+            "options": {"expires": 3600},
+        },
         "exporters-pull": {
             "task": "monitoring.attribution.tasks.exporters_pull",
             "schedule": 15.0,
@@ -263,8 +277,13 @@ CELERY_BEAT_SCHEDULE = (
         },
         "rollup": {
             "task": "monitoring.rollups.tasks.rollup",
-            "schedule": 30.0,
-            "options": {"expires": 30},
+            "schedule": 15.0,  # a job's summary is there within a minute after its end
+            "options": {"expires": 15},
+        },
+        "watch": {
+            "task": "monitoring.watching.tasks.watch",
+            "schedule": 60.0,
+            "options": {"expires": 60},
         },
         "rollup-forget": {
             "task": "monitoring.rollups.tasks.forget",

@@ -10,6 +10,7 @@ urlpatterns = [
     path("api/v1/", include("portal.api.v1_urls")),
     path("api/v1/", include("quotas.allocations.api_urls")),
     path("api/v1/", include("scheduler.jobs.api.urls")),
+    path("api/v1/", include("monitoring.reports.api_urls")),
     path("audit/", include("portal.audit.urls")),
     path("proposals/", include("quotas.proposals.urls")),
     path("estimator/", include("quotas.estimator.urls")),
@@ -25,7 +26,10 @@ urlpatterns = [
     path("jobs/", include("scheduler.jobs.urls")),
     path("presets/", include("scheduler.jobs.library.urls")),
     path("settlement/", include("scheduler.settlement.urls")),
+    path("gpus/", include("monitoring.gpus.urls")),
     path("reports/", include("monitoring.reports.urls")),
+    path("watching/", include("monitoring.watching.urls")),
+    path("nation/", include("monitoring.reports.nation.urls")),
 ]
 handler400 = "portal.api.errors.bad_request"
 handler403 = "portal.web.views.forbidden"

@@ -1,11 +1,12 @@
 """Pages composed of fragments by URL name, so that the shell imports no other app. Apps fill these in
 AppConfig.ready():
 
-    from portal.web.registry import home_cards, navigation, organisation_cards, project_cards
+    from portal.web.registry import home_cards, job_cards, navigation, organisation_cards, project_cards
 
     home_cards.register("jobs:card", order=20)                          # /jobs/card/            loaded by htmx
     organisation_cards.register("reports:organisation_card", order=10)  # reversed with the organisation's slug
     project_cards.register("allocations:project_card", order=10)        # reversed with the project's slug
+    job_cards.register("gpus:job", order=20)                            # reversed with the job's id
     navigation.register("jobs:list", label=_("Jobs"), icon="terminal", order=20, show=is_in_a_project)
 
 A fragment is an ordinary view that renders a `<section class="card">` without the base template. It answers 204 where
@@ -133,4 +134,7 @@ def _reverse(url_name: str, *args: object) -> str:
 home_cards = Cards()
 organisation_cards = Cards()
 project_cards = Cards()
+job_cards = Cards()
+job_notes = Cards()  # above everything on a job's page
+job_list_cards = Cards()  # above the list of jobs
 navigation = Navigation()
