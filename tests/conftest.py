@@ -6,6 +6,7 @@ Hồng Lam (university): Phương manages it, Quân does research in its project
 The centre: An and Bình are operators, Chi approves, Dũng reviews, Giang audits. Khánh has an account and no rights.
 """
 
+import gc
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -43,6 +44,13 @@ def pytest_configure() -> None:
     settings.STORAGES = settings.STORAGES | {
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     }
+
+
+def pytest_collection_finish() -> None:
+    """What is there before the first test stays: looking at it again and again for garbage takes 7 % of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 50)
 
 
 # Between transactional tests Django empties all tables. TRUNCATE makes every table and index anew, however little was
@@ -130,7 +138,8 @@ def _quick_and_alone(settings: Settings, tmp_path_factory: pytest.TempPathFactor
 def browser_type_launch_args() -> dict[str, object]:
     """For every browser test."""
     return {
-        "executable_path": "/usr/bin/chromium",  # Debian's
+        # Debian's, without windows and tabs around the pages: a quarter less processor time.
+        "executable_path": "/usr/bin/chromium-headless-shell",
         "args": ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"],
     }
 

@@ -60,7 +60,7 @@ def worked_on_by_hand(cluster: Cluster) -> None:
         keepable_gpu_seconds=28_000,
         others_records=51,
         others_gpu_seconds=360_000,
-        counter_gaps={"mo-hinh-h100-1a2b3c": 65},
+        counter_gaps={"mo-hinh-h100-1a2b3c": 65, "mo-hinh-h200-4d5e6f": -40},
         differences=[
             {
                 "kind": kind,

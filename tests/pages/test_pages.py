@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 PAGES = {
     "anonymous": """
         / /accounts/login/ /accounts/password/reset/ /results/ /results/{result.voucher.number}/ /estimator/
-        /programmes/ /programmes/{programme.slug}/ /programmes/calls/{call.slug}/ /programmes/tariffs/
+        /programmes/ /programmes/{programme.slug}/ /programmes/calls/{call.slug}/ /programmes/tariffs/ /nation/
     """,
     "organisation_manager": """
         / /applications/ /applications/new/ /applications/{empty.pk}/edit/project/
@@ -34,13 +34,14 @@ PAGES = {
         /allocations/ /allocations/{allocation.pk}/ /allocations/{allocation.pk}/transfers/?figure=consumed
         /statements/organisations/{organisation.slug}/ /statements/{statement.number}/
         /organisations/{organisation.slug}/ /projects/{project.slug}/ /capacity/{cluster.name}/
-        /reports/{organisation.slug}/throughput/
+        /reports/{organisation.slug}/throughput/?from={ran_on}&to={ran_on}
     """,
     "reviewer": """
         / /reviews/ /reviews/mine/{review_new.pk}/ /reviews/mine/{review_open.pk}/ /reviews/mine/{review_done.pk}/
         /reviews/people/{reviewer.pk}/
     """,
     "operator": """
+        /nation/whole/?from={ran_on}&to={ran_on} /reports/energy/factors/
         / /reviews/queue/ /reviews/calls/ /reviews/calls/{call.slug}/ /reviews/calls/{call.slug}/reviewers/
         /reviews/applications/{reviewed.pk}/ /reviews/applications/{proposed.pk}/ /reviews/applications/{decided.pk}/
         /applications/{waiting.pk}/ /applications/{waiting.pk}/return/
@@ -55,18 +56,21 @@ PAGES = {
         /statements/ /statements/months/{month}/ /statements/months/{month.next}/ /statements/{statement.number}/
         /organisations/{organisation.slug}/ /people/ /audit/ /accounts/password/change/
         /clusters/ /clusters/{cluster.name}/ /settlement/ /clusters/new/ /clusters/{cluster.name}/edit/
-        /clusters/{cluster.name}/retire/ /allocations/moves/{move.pk}/cancel/
+        /clusters/{cluster.name}/retire/ /clusters/{cluster.name}/rules/ /clusters/{cluster.name}/rules/cpu/
+        /allocations/moves/{move.pk}/cancel/
         /data-sets/ /data-sets/new/ /data-sets/{data_set.slug}/ /data-sets/{data_set.slug}/edit/
         /data-sets/{data_set.slug}/withdraw/ /data-sets/{data_set_draft.slug}/
         /presets/ /presets/lora/ /presets/lora/2/?shape=2x8&place=conda /presets/lora/compare/ /presets/lora/edit/
         /presets/lora/2/offer/ /presets/lora/withdraw/ /presets/import/ /presets/new/
         /clusters/{cluster.name}/repair/?kind=association&object=sl-mo-hinh/tuan/h100
         /clusters/{cluster.name}/repair/?kind=qos&object=mo-hinh-h100-1a2b3c /jobs/{job_waiting.pk}/
+        /watching/ /watching/{finding.pk}/ /watching/{sick.pk}/ /watching/measuring/ /watching/rules/
     """,
     "second_operator": "/reviews/applications/{proposed.pk}/ /reviews/applications/{waiting.pk}/",
     "researcher": """
         /jobs/{job_running.pk}/ /jobs/{job_ended.pk}/ /jobs/{job_waiting.pk}/ /data-sets/ /data-sets/{data_set.slug}/
         /jobs/new/?allocation={job_running.allocation_id} /profile/tokens/ /jobs/presets/lora/copy/
+        /reports/projects/{project.slug}/jobs/?from={ran_on}&to={ran_on} /projects/{project.slug}/
     """,
     "auditor": "/reviews/calls/{call.slug}/reviewers/ /proposals/{proposal.pk}/ /statements/",
 }

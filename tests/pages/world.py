@@ -41,7 +41,9 @@ from scheduler.clusters.services import snapshot_take
 from scheduler.datasets.services.groups import groups_apply
 from tests import factories
 from tests.pages.cluster_at_work import worked_on_by_hand
+from tests.pages.findings import gpus_and_findings
 from tests.pages.jobs import jobs_in_three_states
+from tests.pages.telemetry import telemetry
 from tests.portal.files.making import pdf
 from tests.quotas import makers
 from tests.quotas.applications.conftest import complete_texts
@@ -72,6 +74,8 @@ def at_work(world: World) -> World:
     _cluster(world)
     _presets(world)
     world.job_running, world.job_ended, world.job_waiting = jobs_in_three_states(world)
+    gpus_and_findings(world)
+    telemetry(world)
     conflict_declare(
         person=world.reviewer, organisation=world.other_organisation, reason="Đồng tác giả", declared_by=world.reviewer
     )
