@@ -19,7 +19,8 @@ from . import supervisor
 from .layout import GPU_NODES, SLURM_NODES, Stack, checkout_home
 
 PROBE_TIMEOUT_S = 15
-WORKERS = ("worker-default", "worker-cluster-local")
+CLUSTER = "local"
+WORKERS = ("worker-default", f"worker-cluster-{CLUSTER}")
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,10 @@ def _slurmctld(stack: Stack) -> str:
     says = _run(["scontrol", "ping"], SLURM_CONF=str(stack.slurm_conf))
     if " UP" not in says:
         raise ValueError(says)
-    return "answers ping"
+    known = ["sacctmgr", "-nP", "show", "cluster", CLUSTER, "format=controlhost"]
+    if not _run(known, SLURM_CONF=str(stack.slurm_conf)):
+        raise ValueError("answers ping, but is not registered with slurmdbd and hears of no new account: restart it")
+    return "answers ping, registered with slurmdbd"
 
 
 def _node_probe(stack: Stack, node: str) -> Callable[[], str]:
