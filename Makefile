@@ -8,7 +8,8 @@ stack := cd ansible && /usr/bin/python3 -B -m stack --stack $(STACK) $(if $(PORT
 manage := SAOLA_ENV_FILE=$(CURDIR)/$(STACK)/env/manage.env $(python) manage.py
 # Tests run in groups side by side, each a process with a database of its own, a copy of what `make test-database` made.
 # First those in the stack's Slurm, which often wait; after them the tests that kill the stack's processes, which wait even
-# more. What needs only PostgreSQL, and a browser perhaps, takes the time that they leave; who kills that runs alone.
+# more, and beside those the pages in a browser. What needs only PostgreSQL takes the time that all of them leave, and lets
+# everything else go first; who kills PostgreSQL runs alone.
 unit := not (browser or slurm or stack or fault)
 # The files that use one of these marks: to read all the others to find that none does takes 8 s of CPU a group.
 marked = $(shell grep -rlE --include='test_*.py' 'pytest\.mark\.($(1))\b' tests)
@@ -21,12 +22,13 @@ holes := $(addprefix tests/scheduler/accounts/test_,holes.py special_holes.py tw
 records := $(addprefix tests/scheduler/settlement/test_,real_verbs.py real_ending.py real_outside.py order_faults.py)
 dying := fault and not alone
 waiting := test-browser-stack test-accounts test-holes test-jobs test-many test-records test-year test-others
+last := test-dying-last test-pages-last test-browser-last
 test_server := SAOLA_ENV_FILE=$(CURDIR)/.stack-test/env/manage.env
 test_env := $(test_server) TEST_DB_TEMPLATE=test_saola_template
 template := .stack-test/state/test-template
 pytest := .venv/bin/pytest -q -p no:cacheprovider $(PYTEST_ARGS)
 
-.PHONY: help run stack stop status reset test test-units test-quotas test-browser test-browser-stack test-pages test-accounts test-holes test-year test-jobs test-many test-records test-others test-dying test-dying-last test-scheduler test-alone test-database test-pyslurm check bench soak soak-browser soak-slurm soak-national soak-dying soak-units messages requirements
+.PHONY: help run stack stop status reset test test-units test-quotas test-browser test-browser-stack test-pages test-accounts test-holes test-year test-jobs test-many test-records test-others test-dying $(last) test-scheduler test-alone test-database test-pyslurm check bench soak soak-browser soak-slurm soak-national soak-dying soak-units messages requirements
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,11 +57,11 @@ test: ## Build the test stack beside a running one, check, and run every test (u
 	@$(MAKE) --no-print-directory stack STACK=.stack-test
 	@$(MAKE) --no-print-directory -j2 -O check test-database
 	@echo "tests: in Slurm and in a browser, those that kill, units; each group prints when it is done"
-	@$(MAKE) --no-print-directory -j9 -O test-dying-last test-pages test-browser test-units test-scheduler test-quotas
+	@$(MAKE) --no-print-directory -j12 -O $(last) test-units test-scheduler test-quotas
 	@$(MAKE) --no-print-directory test-alone
 
-test-dying-last: $(waiting)
-	@$(MAKE) --no-print-directory test-dying
+$(last): test-%-last: $(waiting)
+	@$(MAKE) --no-print-directory test-$*
 
 test-database: .venv/.installed-dev messages $(template)
 
@@ -68,7 +70,7 @@ $(template): requirements/base.txt tests/conftest.py $(wildcard */*/migrations/*
 	@touch $@
 
 test-units:
-	@$(test_env) $(pytest) -m "$(unit)" --ignore=tests/quotas --ignore=tests/scheduler
+	@$(test_env) nice $(pytest) -m "$(unit)" --ignore=tests/quotas --ignore=tests/scheduler
 
 test-scheduler:
 	@$(test_env) TEST_DB_SUFFIX=_scheduler nice $(pytest) -m "$(unit)" tests/scheduler
