@@ -184,12 +184,15 @@ def _terms_write(programme: Programme, terms: Terms) -> None:
 
 def _shares_write(programme: Programme, terms: Terms) -> None:
     programme.shares.exclude(organisation_kind__in=terms.shares).delete()
-    for organisation_kind, share_basis_points in terms.shares.items():
-        StateShare.objects.update_or_create(
-            programme=programme,
-            organisation_kind=organisation_kind,
-            defaults={"share_basis_points": share_basis_points},
-        )
+    StateShare.objects.bulk_create(
+        [
+            StateShare(programme=programme, organisation_kind=kind, share_basis_points=share)
+            for kind, share in terms.shares.items()
+        ],
+        update_conflicts=True,
+        unique_fields=["programme", "organisation_kind"],
+        update_fields=["share_basis_points"],
+    )
 
 
 def _is_taken(name: str, slug: str) -> bool:
