@@ -8,7 +8,7 @@ from django.core.cache import caches
 from monitoring.attribution.models import Exporter
 from monitoring.gpus.asking import Gpu, Seen, stored
 from monitoring.gpus.points import Point
-from monitoring.rollups.models import RunDay, Window
+from monitoring.rollups.models import MemoryPeak, RunDay, Window
 from monitoring.rollups.times import window_of
 from monitoring.watching.core import Verdict
 from monitoring.watching.evidence import Sight
@@ -53,7 +53,6 @@ def _seen(job: Job, minutes: int) -> None:
     seen = Seen(now().timestamp() + 300, began, ended, gpus, 4, True)
     for span in ("hour", "run"):
         caches["redis"].set(f"gpus:{job.pk}:{span}", stored(seen), timeout=600)
-    caches["redis"].set(f"gpus:{job.pk}:memory", (61 * 2.0**30, 80 * 2.0**30), timeout=600)
 
 
 def _point(number: int, at: float, since: float) -> Point:
@@ -73,5 +72,9 @@ def _counted(job: Job) -> None:
         observed_us=seen, gap_us=whole - seen, device_us=whole, counter_us=seen, busy_us=int(0.6 * seen),
         tensor_busy_us=int(0.27 * seen), cycles=seen / SECOND_US * 0.27 * 1.7e9, no_cycles_us=whole - seen,
         energy_j=1_800 * 420.0,
+    )  # fmt: skip
+    MemoryPeak.objects.create(
+        cluster=job.cluster, job_id_raw=run.job_id_raw, submit_at=run.submit_at, used_bytes=61 * 2**30,
+        total_bytes=80 * 2**30,
     )  # fmt: skip
     Window.objects.update_or_create(starts_at=window_of(run.ended_at), defaults={"counted_at": now()})
