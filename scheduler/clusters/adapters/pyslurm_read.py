@@ -60,6 +60,10 @@ class PyslurmReads(ReadCommands):
                 max_time_s=_seconds(row.max_time) or 0,
                 default_time_s=_seconds(row.default_time) or 0,
                 all_nodes=nodes,
+                beside_gpu={
+                    "cpus_per_gpu": _count(row.default_cpus_per_gpu),
+                    "memory_mb_per_gpu": _count(row.default_memory_per_gpu),
+                },
             )
             for row in found.values()
         ]
@@ -161,6 +165,7 @@ def _node(node: Any) -> NodeInfo:
         partitions=tuple(node.partitions),
         gpus=parse.gres(",".join(f"{name}:{count}" for name, count in node.configured_gres.items())),
         gpus_allocated=parse.gpus(",".join(f"{name}={count}" for name, count in node.allocated_tres.items())),
+        cpus=node.effective_cpus or node.total_cpus or 0,
     )
 
 
@@ -194,6 +199,11 @@ def _users() -> Callable[[int], str]:
 def _seconds(minutes: Any) -> int | None:
     """None where there is no limit, which pyslurm gives as None or a word."""
     return minutes * 60 if isinstance(minutes, int) else None
+
+
+def _count(number: Any) -> int:
+    """0 where the site gives none, which pyslurm says as None or a word."""
+    return number if isinstance(number, int) else 0
 
 
 def _moment(timestamp: int | None) -> datetime | None:
