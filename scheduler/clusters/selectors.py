@@ -108,9 +108,12 @@ class Capacity:
 STARTS_SHOWN = 10
 
 
-def capacity_get(person: Person, name: str) -> Capacity:
-    """In six queries. Raises Http404 for strangers and unknown clusters."""
-    cluster = clusters_shown(person).filter(name=name).first()
+def capacity_get(person: Person, name: str, *, with_nodes: bool = False) -> Capacity:
+    """In six queries. `with_nodes`: read at once what `nodes_of` its cluster needs. Raises Http404 for strangers and
+    unknown clusters.
+    """
+    rows = clusters_shown(person).filter(name=name)
+    cluster = (rows.defer(None) if with_nodes else rows).first()
     if cluster is None:
         raise Http404
     snapshot = getattr(cluster, "snapshot", None)
@@ -188,7 +191,7 @@ class NodeRow:
 
 def nodes_of(cluster: Cluster, kind: str = "") -> list[NodeRow]:
     """As last seen, those with a reason first; `kind` keeps one class of nodes (occupancy.node_class)."""
-    stored = Snapshot.objects.filter(cluster=cluster).values_list("nodes", flat=True).first() or []
+    snapshot = getattr(cluster, "snapshot", None)
     rows = [
         NodeRow(
             name=node["name"],
@@ -199,6 +202,6 @@ def nodes_of(cluster: Cluster, kind: str = "") -> list[NodeRow]:
             gpus=sum(node["gpus"].values()),
             gpus_allocated=sum(node["gpus_allocated"].values()),
         )
-        for node in stored
+        for node in (snapshot.nodes if snapshot else [])
     ]
     return sorted((row for row in rows if kind in ("", row.kind)), key=lambda row: (not row.reason, row.name))

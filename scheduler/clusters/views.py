@@ -32,7 +32,7 @@ def capacities(request: PersonRequest) -> HttpResponse:
 @require_safe
 @login_required
 def capacity(request: PersonRequest, name: str) -> HttpResponse:
-    found = selectors.capacity_get(request.user, name)
+    found = selectors.capacity_get(request.user, name, with_nodes=True)
     kind = request.GET.get("nodes", "")
     kind = kind if kind in NODE_CLASSES else ""
     page = Paginator(selectors.nodes_of(found.cluster, kind), NODES_A_PAGE).get_page(request.GET.get("page"))
