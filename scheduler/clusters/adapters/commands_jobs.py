@@ -131,25 +131,27 @@ class JobCommands:
         self.programs.read("scontrol", "release", job_id)
 
     def job_time_limit_set(self, *, job_id: int, time_limit_s: int) -> None:
-        answer = self.programs.ask("scontrol", "update", f"JobId={job_id}", f"TimeLimit={time_limit_s // 60}")
-        if answer.code:
-            raise _refusal("scontrol update", answer)
+        self._update(f"JobId={job_id}", f"TimeLimit={time_limit_s // 60}")
 
     def node_resume(self, *, name: str) -> None:
-        answer = self.programs.ask("scontrol", "update", f"NodeName={name}", "State=RESUME")
-        if answer.code:
-            raise _refusal("scontrol update", answer)
+        self._update(f"NodeName={name}", "State=RESUME")
 
     def node_drain(self, *, name: str, reason: str) -> None:
-        words = re.sub(r"[^\w .,:;()/-]", " ", reason)[:200]
-        answer = self.programs.ask("scontrol", "update", f"NodeName={name}", "State=DRAIN", f"Reason={words}")
+        self._update(f"NodeName={name}", "State=DRAIN", f"Reason={_plain(reason)}")
+
+    def _update(self, *words: str) -> None:
+        answer = self.programs.ask("scontrol", "update", *words)
         if answer.code:
             raise _refusal("scontrol update", answer)
 
     def _note(self, job_id: str, reason: str) -> None:
         """Why, where the owner sees it (scontrol show job). Not worth failing for: the act counts."""
-        words = re.sub(r"[^\w .,:;()/-]", " ", reason)[:200]
-        self.programs.ask("scontrol", "update", f"JobId={job_id}", f"AdminComment={words}")
+        self.programs.ask("scontrol", "update", f"JobId={job_id}", f"AdminComment={_plain(reason)}")
+
+
+def _plain(reason: str) -> str:
+    """Nothing that scontrol reads as more than words."""
+    return re.sub(r"[^\w .,:;()/-]", " ", reason)[:200]
 
 
 def researcher_vector(sudo: str, unix_account: str, program: str) -> list[str]:
