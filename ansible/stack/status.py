@@ -141,7 +141,9 @@ def _slurmctld(stack: Stack) -> str:
         raise ValueError(says)
     known = ["sacctmgr", "-nP", "show", "cluster", CLUSTER, "format=controlhost"]
     if not _run(known, SLURM_CONF=str(stack.slurm_conf)):
-        raise ValueError("answers ping, but is not registered with slurmdbd and hears of no new account: restart it")
+        raise ValueError(
+            "answers, but is not registered with slurmdbd, so hears of no new account; if it stays so, restart it"
+        )
     return "answers ping, registered with slurmdbd"
 
 
