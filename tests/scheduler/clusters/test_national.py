@@ -10,7 +10,7 @@ import pytest
 pytestmark = [
     pytest.mark.slurm,
     pytest.mark.fault,  # it takes both processors for many minutes: not beside tests that count seconds
-    pytest.mark.skipif("SOAK" not in os.environ, reason="with SOAK=1: some twenty minutes"),
+    pytest.mark.skipif("SOAK" not in os.environ, reason="with SOAK=1: some ten minutes"),
 ]
 CHECKOUT = Path(__file__).resolve().parents[3]
 
