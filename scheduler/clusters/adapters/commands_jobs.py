@@ -137,7 +137,7 @@ class JobCommands:
         self._update(f"NodeName={name}", "State=RESUME")
 
     def node_drain(self, *, name: str, reason: str) -> None:
-        self._update(f"NodeName={name}", "State=DRAIN", f"Reason={_plain(reason)}")
+        self._update(f"NodeName={name}", "State=DRAIN", f"Reason={_in_words(reason)}")
 
     def _update(self, *words: str) -> None:
         answer = self.programs.ask("scontrol", "update", *words)
@@ -146,10 +146,10 @@ class JobCommands:
 
     def _note(self, job_id: str, reason: str) -> None:
         """Why, where the owner sees it (scontrol show job). Not worth failing for: the act counts."""
-        self.programs.ask("scontrol", "update", f"JobId={job_id}", f"AdminComment={_plain(reason)}")
+        self.programs.ask("scontrol", "update", f"JobId={job_id}", f"AdminComment={_in_words(reason)}")
 
 
-def _plain(reason: str) -> str:
+def _in_words(reason: str) -> str:
     """Nothing that scontrol reads as more than words."""
     return re.sub(r"[^\w .,:;()/-]", " ", reason)[:200]
 
