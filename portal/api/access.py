@@ -6,7 +6,6 @@ import logging
 import re
 from typing import IO, Any
 
-import pghistory
 from django.conf import settings
 from django.core.cache import caches
 from django.utils import translation
@@ -23,6 +22,7 @@ from portal.api.errors import Refused
 from portal.api.models import Token
 from portal.api.selectors import token_known
 from portal.api.services import token_used
+from portal.audit.context import known_add
 from portal.clock import now
 from portal.people.models import User
 
@@ -49,7 +49,7 @@ class Bearer(BaseAuthentication):
             text = _("This token ended on %(day)s. Make a new one.") % {"day": ended}
             raise AuthenticationFailed(text, "token_expired")
         if request.method == "POST":
-            pghistory.context(token=token.pk)  # beside the person, in every row of the history
+            known_add(token=token.pk)  # beside the person, in every row of the history
         token_used(token)
         return token.user, token
 

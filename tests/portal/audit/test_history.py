@@ -1,5 +1,8 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
+from typing import Any
+from unittest import mock
 
 import pytest
 from django.db import Error, connection, transaction
@@ -121,3 +124,110 @@ def test_a_page_costs_the_same_however_many_models_stand_on_it(
     factories.project("Dự án", "du-an", of=Organisation.objects.get())
     assert len({event.model for event in history(auditor)}) > 3
     assert queries_of(client, "/audit/") == few <= QUERIES_MOST
+
+
+@pytest.fixture
+def told() -> Iterator[list[str]]:
+    """The statements that told a transaction who acts. They go past Django: what PostgreSQL was sent is asked."""
+    found: list[str] = []
+    connection.ensure_connection()
+    send = connection.connection.execute
+
+    def noted(sql: str, *arguments: Any) -> Any:
+        found.append(sql)
+        return send(sql, *arguments)
+
+    with mock.patch.object(connection.connection, "execute", noted):
+        yield found
+
+
+def whys(reader: User, of: User) -> list[str]:
+    return [
+        event.why for event in reversed(history(reader, model="people.user", object_id=str(of.pk), label="changed"))
+    ]
+
+
+def renamed(person: User, name: str) -> None:
+    User.objects.filter(pk=person.pk).update(full_name=name)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_transaction_is_told_once(told: list[str], auditor: User, nobody: User) -> None:
+    told.clear()
+    with acting("worker:x", "twice"), transaction.atomic():
+        renamed(nobody, "A")
+        with transaction.atomic():
+            renamed(nobody, "B")
+        renamed(nobody, "C")
+    assert len(told) == 1
+    assert whys(auditor, nobody) == ["twice"] * 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_savepoint_took_along_when_it_was_undone_is_told_again(
+    told: list[str], auditor: User, nobody: User
+) -> None:
+    told.clear()
+    with acting("worker:x", "kept"), transaction.atomic():
+        with suppress(ZeroDivisionError), transaction.atomic():
+            renamed(nobody, "undone")
+            raise ZeroDivisionError
+        renamed(nobody, "A")
+    assert len(told) == 2
+    assert whys(auditor, nobody) == ["kept"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_each_transaction_of_a_context_is_told_and_none_after_it(auditor: User, nobody: User) -> None:
+    with acting("worker:x", "mine"):
+        for name in ("A", "B"):
+            with transaction.atomic():
+                renamed(nobody, name)
+        renamed(nobody, "by itself")
+        with suppress(ZeroDivisionError), transaction.atomic():
+            renamed(nobody, "undone")
+            raise ZeroDivisionError
+        with transaction.atomic():
+            renamed(nobody, "C")
+    renamed(nobody, "nobody's")
+    with transaction.atomic():
+        renamed(nobody, "nobody's either")
+    assert whys(auditor, nobody) == ["mine"] * 4 + ["", ""]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_reason_given_in_the_middle_holds_from_there_on(auditor: User, nobody: User) -> None:
+    with acting("worker:x"), transaction.atomic():
+        renamed(nobody, "A")
+        with acting(None, "because"):
+            renamed(nobody, "B")
+        renamed(nobody, "C")
+    assert whys(auditor, nobody) == ["", "because", "because"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("statement", "values"),
+    [
+        ("\n update people_user SET full_name = %s WHERE id = %s RETURNING full_name", lambda pk: ["D", pk]),
+        (
+            "UPDATE people_user SET full_name = %(name)s WHERE id = %(pk)s RETURNING full_name",
+            lambda pk: {"name": "D", "pk": pk},
+        ),
+    ],
+)
+def test_a_statement_by_itself_is_kept_with_its_reason(
+    auditor: User, nobody: User, statement: str, values: Callable[[int], Any]
+) -> None:
+    with acting("worker:x", "by hand"), connection.cursor() as cursor:
+        cursor.execute(statement, values(nobody.pk))
+        assert (cursor.rowcount, cursor.fetchone()) == (1, ("D",))
+    assert whys(auditor, nobody) == ["by hand"]
+
+
+def test_a_request_s_changes_have_its_person_and_address(
+    client_of: Callable[[User], Client], auditor: User, nobody: User
+) -> None:
+    client_of(nobody).post("/language/", {"language": "en" if nobody.language == "vi" else "vi"})
+    [event] = history(auditor, model="people.user", object_id=str(nobody.pk), label="changed")
+    assert (event.actor, event.url, event.why) == (nobody, "/language/", "")
