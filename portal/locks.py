@@ -10,6 +10,8 @@ from time import monotonic, sleep
 
 from django.db import connection
 
+LOOK_EVERY_S = 0.05
+
 
 @unique
 class LockSpace(IntEnum):
@@ -20,6 +22,7 @@ class LockSpace(IntEnum):
     CLUSTER_PLAN = 0x5A05  # one application of a plan to a cluster at a time
     FILE = 0x5A06  # nobody drops the file that another one is storing
     STARTS = 0x5A11  # one asking for the start of what is not submitted at a time, for each cluster
+    SUBMISSION = 0x5A15  # one submission of a researcher's jobs to a cluster at a time
     OUTPUT = 0x5A10  # one reading of what jobs wrote at a time, for each cluster
     ATTRIBUTION = 0x5A12  # one asking of all exporters at a time
     WATCHING = 0x5A14  # one look for what somebody should see to at a time
@@ -32,7 +35,7 @@ def held_if_free(space: LockSpace, number: int, *, wait_s: float = 0) -> Iterato
     """Whether the lock is ours for the block's length. It belongs to the session and ends with its process."""
     deadline = monotonic() + wait_s
     while not (is_ours := _try(space, number)) and monotonic() < deadline:
-        sleep(0.2)
+        sleep(LOOK_EVERY_S)
     try:
         yield is_ours
     finally:

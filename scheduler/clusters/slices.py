@@ -56,5 +56,9 @@ class Slices:
 
 
 def slices_read() -> Slices:
-    rows = GpuSlice.objects.values_list("gpu_type", "parent", "parts", "whole")
+    return slices_of(GpuSlice.objects.values_list("gpu_type", "parent", "parts", "whole"))
+
+
+def slices_of(rows: Iterable[tuple[str, str, int, int]]) -> Slices:
+    """Of rows that were read already: type, parent, parts, whole."""
     return Slices({gpu_type: Share(parent, parts, whole) for gpu_type, parent, parts, whole in rows})

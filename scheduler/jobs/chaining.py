@@ -59,7 +59,8 @@ def chaining_problems(
         yield Problem("array", "array", str(error))
     if len(str(array or "")) > Job._meta.get_field("array").max_length:  # type: ignore[operator]
         yield Problem("array", "array", _("That many single numbers do not fit: write ranges."))
-    yield from _after_problems(chaining, project, cluster)
+    if chaining.after:
+        yield from _after_problems(chaining, project, cluster)
     yield from _restart_problems(chaining, time_limit_s)
 
 

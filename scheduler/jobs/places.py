@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from django.db.models import Q
+from django.db import connection
 from django.utils.formats import date_format
 from django.utils.translation import gettext
 
@@ -16,8 +16,8 @@ from portal.people.models import Project, User
 from quotas.allocations.models import Allocation
 from scheduler.clusters.models import Cluster, Partition, QosRule, Reservation
 from scheduler.clusters.names import account_name
-from scheduler.clusters.qos_rules import PersonLimits, person_limits
-from scheduler.clusters.slices import Share, Slices, slices_read
+from scheduler.clusters.qos_rules import PersonLimits, limits_of, person_limits
+from scheduler.clusters.slices import Share, Slices, slices_of, slices_read
 from scheduler.jobs.durations import duration_text
 from scheduler.jobs.models import Job
 from scheduler.jobs.preflight import PartitionLimits
@@ -26,27 +26,45 @@ from scheduler.jobs.special import Special, Window
 Rules = Mapping[str, PersonLimits]  # of a cluster, by kind
 
 
-def partition_limits(cluster: Cluster, gpu_type: str, rules: Rules) -> tuple[PartitionLimits, ...]:
-    """Those on which an allocation of the type may be used; the CPU partition where the cluster offers it."""
-    slices = slices_read()
-    fitting = Q(gpu_type__in=slices.of_parent(gpu_type))
-    if QosRule.Kind.CPU in rules:
-        fitting |= Q(gpus_per_node=0, nodes__gt=0)
-    return tuple(
-        PartitionLimits(
-            row.name,
-            row.is_up,
-            row.nodes,
-            row.gpus_per_node,
-            row.max_time_s,
-            gpu_type=row.gpu_type,
-            share=str(slices.get(row.gpu_type) or ""),
-            cpus_per_node=row.cpus_per_node,
-            cpus_per_gpu=row.cpus_per_gpu,
-            memory_mb_per_gpu=row.memory_mb_per_gpu,
-        )
-        for row in Partition.objects.filter(fitting, cluster=cluster).order_by("name")
-    )
+# Four tables in one statement: every submission and every preview asks them.
+_SEEN = """
+    SELECT (SELECT coalesce(json_agg(json_build_array(kind, time_limit_s, jobs, queued, cpus, gpus)), '[]')
+              FROM clusters_qosrule WHERE cluster_id = %(cluster)s),
+           (SELECT coalesce(json_agg(json_build_array(gpu_type, parent, parts, whole)), '[]') FROM clusters_gpuslice),
+           (SELECT coalesce(json_agg(json_build_array(name, is_up, nodes, gpus_per_node, max_time_s, gpu_type,
+                                                      cpus_per_node, cpus_per_gpu, memory_mb_per_gpu) ORDER BY name),
+                            '[]')
+              FROM clusters_partition WHERE cluster_id = %(cluster)s),
+           (SELECT "exists" FROM jobs_unixaccountseen WHERE cluster_id = %(cluster)s AND name = %(account)s)
+"""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the cluster's worker saw last, and what operators said about it."""
+
+    rules: Rules
+    slices: Slices
+    partitions: tuple[PartitionLimits, ...]  # all of them, by name
+    unix_account_exists: bool | None  # None: not looked for yet
+
+    def usable(self, gpu_type: str) -> tuple[PartitionLimits, ...]:
+        """Those on which an allocation of the type may be used; the CPU partition where the cluster offers it."""
+        types = set(self.slices.of_parent(gpu_type))
+        with_cpu = QosRule.Kind.CPU in self.rules
+        return tuple(one for one in self.partitions if one.gpu_type in types or (with_cpu and one.is_cpu))
+
+
+def seen_of(cluster: Cluster, unix_account: str) -> Seen:
+    with connection.cursor() as cursor:
+        cursor.execute(_SEEN, {"cluster": cluster.pk, "account": unix_account})
+        rules, parts, partitions, exists = cursor.fetchone()
+    slices = slices_of(parts)
+    found = []
+    for name, is_up, nodes, gpus_per_node, max_time_s, gpu_type, *beside in partitions:
+        share = str(slices.get(gpu_type) or "")
+        found.append(PartitionLimits(name, is_up, nodes, gpus_per_node, max_time_s, gpu_type, share, *beside))
+    return Seen(limits_of(rules), slices, tuple(found), exists)
 
 
 def special_get(

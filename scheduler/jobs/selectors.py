@@ -20,9 +20,8 @@ from quotas.allocations.selectors import (
     usable_allocations,
 )
 from scheduler.clusters.models import Cluster
-from scheduler.clusters.qos_rules import person_limits
-from scheduler.jobs.models import Job, Order, Run, SlurmHold, UnixAccountSeen
-from scheduler.jobs.places import partition_limits, special_get
+from scheduler.jobs.models import Job, Order, Run, SlurmHold
+from scheduler.jobs.places import seen_of, special_get
 from scheduler.jobs.preflight import Facts
 from scheduler.jobs.states import portal_reason
 
@@ -184,8 +183,7 @@ def facts_get(
 ) -> Facts:
     """What the preflight needs to know: balance, partitions as last read, the person's unix account."""
     name = person.unix_account or ""
-    rules = person_limits(cluster)
-    seen = UnixAccountSeen.objects.filter(cluster=cluster, name=name).values_list("exists", flat=True).first()
+    seen = seen_of(cluster, name)
     return Facts(
         today=centre_date(moment),
         allocation_state=allocation.state,
@@ -194,14 +192,14 @@ def facts_get(
         free_gpu_seconds=free_gpu_seconds(allocation),
         overshoot_s=cluster.overshoot_s,
         cluster_title=cluster.title,
-        partitions=partition_limits(cluster, allocation.gpu_type, rules),
+        partitions=seen.usable(allocation.gpu_type),
         unix_account=name,
-        unix_account_exists=seen,
+        unix_account_exists=seen.unix_account_exists,
         special=special_get(
             person=person,
             allocation=allocation,
             cluster=cluster,
-            rules=rules,
+            rules=seen.rules,
             moment=moment,
             reservation=reservation,
         ),

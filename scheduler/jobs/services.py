@@ -295,7 +295,7 @@ def submit_order(job: Job, *, due_at: datetime | None = None) -> None:
     message_write(
         topic=SUBMIT_TOPIC,
         key=f"{job.pk}:{job.attempts + 1}",
-        payload={"job": str(job.pk), "attempt": job.attempts + 1},
+        payload={"job": str(job.pk), "attempt": job.attempts + 1, "account": job.unix_account},
         queue=f"cluster.{job.cluster.name}",
         due_at=due_at,
     )

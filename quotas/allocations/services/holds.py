@@ -7,6 +7,7 @@ from uuid import UUID, uuid5
 from django.db import transaction
 
 from portal.clock import centre_date, now
+from portal.transactions import in_transaction
 from quotas.actors import Actor, actor_key
 from quotas.allocations.errors import AllocationNotOpen, BalanceTooSmall
 from quotas.allocations.models import Allocation
@@ -59,7 +60,7 @@ def holds_take(
     expires_at: datetime | None = None,
 ) -> None:
     """Several holds at once (an array's tasks), amounts by hold, all or none; otherwise as `hold_take`."""
-    with transaction.atomic():
+    with in_transaction():
         # Its own row only: every submission comes by here. No charge is booked, so no account besides is locked.
         allocation = Allocation.objects.select_for_update(no_key=True).get(pk=allocation_id)
         # A hold that was taken stays taken when the allocation closes before the caller hears of it.

@@ -12,12 +12,13 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F, QuerySet
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Length
 
 from portal.clock import now
 from portal.outbox.models import Message
 from scheduler.clusters import faults
 from scheduler.clusters.adapters.protocol import (
+    MOST_AT_ONCE,
     AccountingRecord,
     ClusterAdapter,
     ClusterError,
@@ -45,7 +46,11 @@ TRIED_AGAIN = {
     # The hold was taken, so the balance is there: Slurm's limit is behind it, as after a resumption or a top-up.
     "qos_limit": (ACCOUNT_LATE_S, "limit_late"),
 }
-TAKEN_ALONG = 7  # submitted in turn, some 10 ms each: all are over before the last one's researcher would notice
+TAKEN_ALONG = (
+    MOST_AT_ONCE - 1
+)  # three at a time, some 10 ms each: all are over before the last one's researcher would notice
+# Of their scripts: escaped, they pass through the wrapper's 4 MiB together with one of the longest that there are.
+ROOM_ALONG = 200_000
 RETRY_FIRST_S, RETRY_LIMIT_S = 5, 120  # how long until the next attempt: doubled each time
 # States of a job of which nobody knows whether it is in Slurm.
 IN_DOUBT = (Job.State.SUBMITTING, Job.State.UNKNOWN)
@@ -125,8 +130,12 @@ def _others_begin(job: Job, moment: datetime) -> list[Job]:
         waiting = Job.objects.select_for_update(no_key=True, skip_locked=True, of=("self",)).filter(
             pk__in=orders, state=Job.State.QUEUED, unix_account=job.unix_account, dependencies=None
         )
-        attempts = dict(waiting.values_list("pk", "attempts")[:TAKEN_ALONG])
-        taken = [pk for pk, made in attempts.items() if orders[pk][1] == made + 1]
+        room, taken = ROOM_ALONG, []
+        waiting = waiting.order_by("created_at")
+        for pk, made, length in waiting.values_list("pk", "attempts", Length("script"))[:TAKEN_ALONG]:
+            room -= length
+            if room >= 0 and orders[pk][1] == made + 1:
+                taken.append(pk)
         if not taken:
             return []
         _mark(Job.objects.filter(pk__in=taken), moment)

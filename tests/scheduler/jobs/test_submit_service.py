@@ -36,7 +36,10 @@ def test_it_writes_job_hold_and_order_together(submitter, allocation, cluster):
     assert run.held_gpu_seconds == 4 * (HOUR + cluster.overshoot_s)
     assert balance(allocation).held == run.held_gpu_seconds
     message = Message.objects.get(topic="jobs.submit")
-    assert (message.queue, message.payload) == ("cluster.local", {"job": str(job.pk), "attempt": 1})
+    assert (message.queue, message.payload) == (
+        "cluster.local",
+        {"job": str(job.pk), "attempt": 1, "account": "minh"},
+    )
 
 
 def test_the_stored_script_is_the_one_that_is_submitted(submitter, allocation):

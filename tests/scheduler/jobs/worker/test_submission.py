@@ -1,12 +1,17 @@
 """One attempt and what follows, with the real PostgreSQL and a Slurm in memory."""
 
 from datetime import timedelta
+from threading import Event, Thread
+from time import monotonic
 
 import pytest
+from django.db import connection
 
 from portal.clock import now
+from portal.locks import LockSpace, held_if_free
 from portal.outbox.models import Message
 from scheduler.clusters.adapters.protocol import SubmissionNotBegun, SubmissionRefused, SubmissionUnknown
+from scheduler.jobs import tasks
 from scheduler.jobs.models import Job, Run
 from scheduler.jobs.services import job_cancel
 from scheduler.jobs.worker import submission
@@ -158,6 +163,45 @@ def test_nobody_elses_and_nothing_that_is_not_due_is_taken_along(submitter, seco
     Message.objects.filter(key=f"{later.pk}:1").update(due_at=now() + timedelta(minutes=1))
     attempt(first, slurm)
     assert [request.name for request in slurm.requests] == ["first"]
+
+
+def test_long_scripts_do_not_go_together(submitter, allocation, slurm):
+    script = "#!/bin/bash\ntrue\n" + "# dài\n" * 20_000
+    jobs = [submit(submitter, allocation, name=f"n{number}", script=script) for number in range(3)]
+    attempt(jobs[0], slurm)
+    assert [request.name for request in slurm.requests] == ["n0", "n1"]
+    attempt(jobs[2], slurm)
+    assert [request.name for request in slurm.requests] == ["n0", "n1", "n2"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("held_s", "least_s"), [(0.4, 0.3), (60, 0.5)])
+def test_a_researcher_s_next_submission_waits_for_the_one_before_but_not_for_ever(
+    submitter, allocation, slurm, monkeypatch, held_s, least_s
+):
+    monkeypatch.setattr(tasks, "adapter_for", lambda _cluster: slurm)
+    monkeypatch.setattr(tasks, "TOGETHER_WITHIN_S", 0.6)
+    job = submit(submitter, allocation)
+    message = Message.objects.get(topic="jobs.submit")
+    has_begun, is_over = Event(), Event()
+
+    def another():
+        with held_if_free(LockSpace.SUBMISSION, tasks.turn_of(message)) as is_ours:
+            assert is_ours
+            has_begun.set()
+            is_over.wait(held_s)
+        connection.close()
+
+    thread = Thread(target=another)
+    thread.start()
+    assert has_begun.wait(10)
+    began = monotonic()
+    tasks.jobs_submit(message)
+    waited_s = monotonic() - began
+    is_over.set()
+    thread.join()
+    job.refresh_from_db()
+    assert (job.state, waited_s > least_s) == ("pending", True)
 
 
 def test_each_of_several_has_its_own_outcome(submitter, allocation, slurm):
