@@ -20,13 +20,13 @@ struct device {
 struct load {
     char name[32];
     unsigned utilisation, cycles[CYCLES_KINDS], occupancy, dram;
-    unsigned memory_mib, clock_mhz, power_mw, temperature_c;
+    unsigned memory_mib, clock_mhz, swing_mhz, power_mw, temperature_c; /* swing: of the clock, to both sides */
     unsigned long long reasons, nvlink_bytes_s, pcie_bytes_s;
 };
 
 /* The exact integral of one device's work, in 1e-9 of the unit (cycle, mJ, byte): a rate times nanoseconds. */
 struct counted {
-    unsigned __int128 elapsed, cycles[CYCLES_KINDS], occupied, dram, energy, nvlink, pcie;
+    unsigned __int128 elapsed, cycles[CYCLES_KINDS], occupied, dram, busy, energy, nvlink, pcie;
 };
 
 /* One device in the shared file. */

@@ -356,14 +356,15 @@ static nvmlReturn_t metric_read(const struct sample *before, const struct sample
     unsigned __int128 elapsed = to->elapsed - from->elapsed;
     double seconds = (double)(after->at_ns - before->at_ns) / 1e9;
     if (id >= 248 && id <= 260) {
-        if (!emulated.cumulative || emulated.old_driver) return NOT_SUPPORTED;
+        if (!emulated.cumulative || emulated.old_driver) return INVALID_ARGUMENT; /* as driver 580 does */
         if (id == 255 || id == 256) *value = (double)(to->pcie / UNIT);
         else *value = (double)((id == 248 ? to->elapsed : to->cycles[counters[id - 249]]) / UNIT);
         return SUCCESS;
     }
     *value = NAN;
     if (after->at_ns - before->at_ns < GPM_APART_NS) return id < 100 ? SUCCESS : NOT_SUPPORTED;
-    if (id == 3) *value = share(to->occupied - from->occupied, elapsed);
+    if (id == 1) *value = share(to->busy - from->busy, (unsigned __int128)(after->at_ns - before->at_ns));
+    else if (id == 3) *value = share(to->occupied - from->occupied, elapsed);
     else if (id == 10) *value = share(to->dram - from->dram, elapsed);
     else if (id == 20 || id == 21) *value = (double)((to->pcie - from->pcie) / UNIT) / 1048576 / seconds;
     else if (id == 60 || id == 61) *value = (double)((to->nvlink - from->nvlink) / UNIT) / 1048576 / seconds;

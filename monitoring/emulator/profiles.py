@@ -30,7 +30,8 @@ class Load:
     occupancy: float
     dram: float
     memory_mib: int
-    clock_mhz: int
+    clock_mhz: int  # its mean
+    swing_mhz: int  # it is that much higher for 0.1 s, then lower
     power_mw: int
     temperature_c: int
     reasons: int
@@ -72,6 +73,7 @@ def truth(of: str, load: str) -> Load:
         dram=asked.get("dram", 0.0),
         memory_mib=round(asked.get("memory", 0) * (gpu["memory_mib"] - gpu["reserved_mib"])),
         clock_mhz=between("clock", gpu["idle_clock_mhz"], gpu["sm_clock_mhz"]),
+        swing_mhz=asked.get("swing_mhz", 0),
         power_mw=between("power", gpu["idle_power_mw"], gpu["power_limit_mw"]),
         temperature_c=asked.get("temperature_c", IDLE_TEMPERATURE_C),
         reasons=asked.get("reasons", 0 if "utilisation" in asked else 1),
@@ -115,8 +117,8 @@ def configuration(*, node: str, of: str, gpus: int, directory: Path, default_loa
         shares = " ".join(f"{round(one.shares[cycles] * 10_000)}" for cycles in CYCLES)
         lines.append(
             f"load {name} {round(one.utilisation * 10_000)} {shares} {round(one.occupancy * 10_000)}"
-            f" {round(one.dram * 10_000)} {one.memory_mib} {one.clock_mhz} {one.power_mw} {one.temperature_c}"
-            f" {one.reasons} {one.nvlink_bytes_s} {one.pcie_bytes_s}"
+            f" {round(one.dram * 10_000)} {one.memory_mib} {one.clock_mhz} {one.swing_mhz} {one.power_mw}"
+            f" {one.temperature_c} {one.reasons} {one.nvlink_bytes_s} {one.pcie_bytes_s}"
         )
     return "\n".join([*lines, f"default {default_load}", ""])
 

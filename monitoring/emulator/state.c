@@ -21,7 +21,7 @@ struct shared *shared;
 static int state_fd = -1;
 static pthread_mutex_t one_thread = PTHREAD_MUTEX_INITIALIZER; /* flock keeps processes apart, not threads */
 
-enum { LAYOUT = 1, LOOK_NS = 20 * 1000 * 1000, LINE_MOST = 4096 };
+enum { LAYOUT = 2, LOOK_NS = 20 * 1000 * 1000, SWING_NS = 100 * 1000 * 1000, LINE_MOST = 4096 };
 static const int64_t SECOND_NS = 1000000000;
 
 int64_t now_ns(void) {
@@ -56,9 +56,9 @@ static void load_add(const char *line) {
     int at = 0, more = 0;
     sscanf(line, "%31s %u%n", load->name, &load->utilisation, &at);
     for (int kind = 0; kind < CYCLES_KINDS; kind++, at += more) sscanf(line + at, "%u%n", &load->cycles[kind], &more);
-    sscanf(line + at, "%u %u %u %u %u %u %llu %llu %llu", &load->occupancy, &load->dram, &load->memory_mib,
-           &load->clock_mhz, &load->power_mw, &load->temperature_c, &load->reasons, &load->nvlink_bytes_s,
-           &load->pcie_bytes_s);
+    sscanf(line + at, "%u %u %u %u %u %u %u %llu %llu %llu", &load->occupancy, &load->dram, &load->memory_mib,
+           &load->clock_mhz, &load->swing_mhz, &load->power_mw, &load->temperature_c, &load->reasons,
+           &load->nvlink_bytes_s, &load->pcie_bytes_s);
 }
 
 static void setting_read(const char *key, const char *value) {
@@ -198,13 +198,31 @@ unsigned power_mw_of(const struct device *device) {
 }
 
 /* A GPU's slices share its clock: that of the fastest. */
-unsigned sm_clock_mhz_of(const struct device *device) {
-    unsigned clock = load_of(device)->clock_mhz;
+static const struct load *fastest_on(const struct device *device) {
+    const struct load *fastest = load_of(device);
     for (int each = 0; each < emulated.devices_count; each++) {
         const struct device *other = &emulated.devices[each];
-        if (other->gpu == device->gpu && load_of(other)->clock_mhz > clock) clock = load_of(other)->clock_mhz;
+        if (other->gpu == device->gpu && load_of(other)->clock_mhz > fastest->clock_mhz) fastest = load_of(other);
     }
-    return clock;
+    return fastest;
+}
+
+/* A clock that swings is higher for SWING_NS, then lower for as long. */
+unsigned sm_clock_mhz_of(const struct device *device) {
+    const struct load *load = fastest_on(device);
+    return shared->at_ns / SWING_NS % 2 ? load->clock_mhz - load->swing_mhz : load->clock_mhz + load->swing_mhz;
+}
+
+/* By how many ns it was higher for longer than lower, since it was last both for as long. */
+static int64_t higher_ns(int64_t at_ns) {
+    int64_t phase_ns = at_ns % (2 * SWING_NS);
+    return phase_ns < SWING_NS ? phase_ns : 2 * SWING_NS - phase_ns;
+}
+
+static unsigned __int128 clocks_between(const struct device *device, int64_t from_ns, int64_t until_ns) {
+    const struct load *load = fastest_on(device);
+    __int128 swung = (__int128)load->swing_mhz * (higher_ns(until_ns) - higher_ns(from_ns));
+    return (unsigned __int128)((__int128)load->clock_mhz * (until_ns - from_ns) + swung) * 1000000;
 }
 
 unsigned utilisation_of(const struct device *device) {
@@ -223,11 +241,12 @@ static void count_until(int64_t until_ns) {
         const struct load *load = load_of(device);
         struct counted *counted = &shared->kept[each].counted;
         uint64_t units = emulated.counters_per_sm ? 1 : device->sms;
-        unsigned __int128 elapsed = (unsigned __int128)sm_clock_mhz_of(device) * 1000000 * units * passed;
+        unsigned __int128 elapsed = clocks_between(device, shared->at_ns, until_ns) * units;
         counted->elapsed += elapsed;
         for (int kind = 0; kind < CYCLES_KINDS; kind++) counted->cycles[kind] += elapsed * load->cycles[kind] / SHARE_ONE;
         counted->occupied += elapsed * load->occupancy / SHARE_ONE;
         counted->dram += elapsed * load->dram / SHARE_ONE;
+        counted->busy += (unsigned __int128)load->utilisation * passed / SHARE_ONE;
         counted->energy += (unsigned __int128)power_mw_of(device) * passed;
         counted->nvlink += (unsigned __int128)load->nvlink_bytes_s * passed;
         counted->pcie += (unsigned __int128)load->pcie_bytes_s * passed;

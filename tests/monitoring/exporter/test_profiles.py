@@ -12,7 +12,7 @@ from monitoring.emulator import profiles
 from tests.monitoring.exporter.conftest import Running, Scrape
 
 GPUS = 2
-SOURCES = {"h100-old-driver": "gpm_gauge", "a100": None}
+SOURCES = {"h100-580": "gpm_gauge", "a100": None}
 LABELS = {"ordinal", "minor_number", "uuid", "name", "GPU_I_ID"}
 STEADY_S = 1.6
 # Whoever made dashboards and reports for the jobstats stack reads these, in these units.
