@@ -18,6 +18,7 @@ from typing import Any
 
 import pynvml
 
+from monitoring.exporter.looks import look_always
 from monitoring.exporter.reading import DRIVER_ERRORS, Gpu
 
 XID_WAIT_MS = 5000
@@ -98,6 +99,7 @@ def main() -> None:
         pynvml.nvmlInit()
         count, version = pynvml.nvmlDeviceGetCount(), pynvml.nvmlSystemGetDriverVersion()
         say(hello=count, driver=version, profile=profile())
+        threading.Thread(target=look_always, args=(gpus,), daemon=True).start()
         for line in sys.stdin:
             collect(gpus, json.loads(line))
             if not listening and gpus:

@@ -10,11 +10,9 @@ SLICES_WHOLE = 7  # compute slices of one GPU
 HARMLESS_REASONS = 0x1 | 0x2 | 0x10 | 0x100
 GPM_COUNTER, GPM_GAUGE = "gpm_counter", "gpm_gauge"
 # GPM metric ids.
-SM_ACTIVE_GAUGE, TENSOR_GAUGE = "2", "5"
+BUSY_GAUGE, SM_ACTIVE_GAUGE, TENSOR_GAUGE = "1", "2", "5"
 ELAPSED, SM_ACTIVE, TENSOR = "248", "249", "250"
 ROUNDING = 1.001  # two counters that are not read at the very same moment
-CLOCK_ROUNDING = 0.01
-STEADY = 1.1  # two clocks that differ by no more are one clock, and their mean is what it was
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,6 @@ class Increase:
     tensor_source: str  # "", GPM_COUNTER or GPM_GAUGE
     tensor_share: float  # of the SM cycles
     clock_hz: float
-    cycles_a_clock: int | None  # of the driver's counter of elapsed cycles, where this pair shows it
 
 
 @dataclass
@@ -63,13 +60,11 @@ def increase_between(
     gpu_before: dict[str, Any],
     gpu: dict[str, Any],
     gap_most_s: float,
-    cycles_a_clock: int | None = None,
 ) -> Increase | None:
     """What passed between two readings of one device; None where they are no good pair.
 
     gpu: the readings of the GPU that the device is or is a slice of; its clock stands there. No pair: too far
-    apart, a driver's counter that ran backwards (reset, loaded anew), or no utilisation. cycles_a_clock: what an
-    earlier pair showed.
+    apart, a driver's counter that ran backwards (reset, loaded anew), or no utilisation.
     """
     seconds = now["at"] - before["at"]
     if not 0 < seconds <= gap_most_s or _ran_backwards(before, now):
@@ -78,45 +73,27 @@ def increase_between(
     if busy is None:
         return None
     source, share = _tensor(before, now)
-    clocks = [reading["values"].get("sm_clock_mhz") for reading in (gpu_before, gpu)]
-    if None in clocks:
-        source, clocks = "", [0, 0]
-    shown, clock_hz = _clock(clocks, _elapsed(before, now), seconds, cycles_a_clock, gpu)
+    clock_hz = _clock_hz(gpu_before, gpu)
     return Increase(
         seconds=seconds,
         busy_seconds=seconds * busy,
         throttled_seconds=seconds * (_is_throttled(gpu_before) + _is_throttled(gpu)) / 2,
-        tensor_source=source,
+        tensor_source=source if clock_hz else "",
         tensor_share=share,
         clock_hz=clock_hz,
-        cycles_a_clock=shown,
     )
 
 
-def _clock(
-    clocks: list[float], elapsed: float | None, seconds: float, cycles_a_clock: int | None, gpu: dict[str, Any]
-) -> tuple[int | None, float]:
-    """(cycles a clock, mean clock in Hz) of a pair.
+def _clock_hz(before: dict[str, Any], now: dict[str, Any]) -> float:
+    """The mean of what was looked at between two readings of a GPU; 0 where nothing is known.
 
-    Where the clock stood still, the pair shows how many elapsed cycles the driver counts in one clock: one, or one for
-    each SM. With that known, elapsed cycles are the clock of a pair in which it jumped: a job began or ended. The mean
-    of both ends would be off by up to 0.4 of the pair then, to either side, and an upper bound below what was done is
-    none. Not known: the higher end.
+    Without looks, the higher of both ends: their mean can be below what was done, and an upper bound then is none.
     """
-    low, high = sorted(clocks)
-    if high <= low * STEADY:
-        mean_hz = (low + high) / 2 * 1e6
-        return (_near_whole(elapsed / (mean_hz * seconds)) if elapsed and low == high > 0 else None), mean_hz
-    if elapsed is None or cycles_a_clock is None:
-        return None, high * 1e6
-    most = gpu["values"].get("sm_clock_most_mhz") or high
-    return None, min(max(elapsed / (cycles_a_clock * seconds), low * 1e6), max(most, high) * 1e6)
-
-
-def _near_whole(value: float) -> int | None:
-    """A clock that jumped and came back between two readings shows something else."""
-    whole = round(value)
-    return whole if whole and abs(value / whole - 1) < CLOCK_ROUNDING else None
+    looked = now["clock"]
+    if looked and _is_of_pair(looked["since"], before, now):
+        return float(looked["mhz"]) * 1e6
+    clocks = [reading["values"].get("sm_clock_mhz") for reading in (before, now)]
+    return 0.0 if None in clocks else max(clocks) * 1e6
 
 
 def energy_joules_between(before: dict[str, Any], now: dict[str, Any]) -> float | None:
@@ -143,24 +120,23 @@ def _counters(reading: dict[str, Any]) -> dict[str, float]:
 def _ratio(before: dict[str, Any], now: dict[str, Any], part: str) -> float | None:
     """Of two cumulative counters. Whether they count one SM's cycles or all SMs' is undocumented: only this is used."""
     first, last = _gpm(before), _gpm(now)
-    elapsed = _elapsed(before, now)
-    if not elapsed or part not in first or part not in last:
+    if any(metric not in one for one in (first, last) for metric in (ELAPSED, part)):
         return None
-    return _share((last[part] - first[part]) / elapsed)
-
-
-def _elapsed(before: dict[str, Any], now: dict[str, Any]) -> float | None:
-    """Cycles, of one SM or of all. None where the driver does not count them, or counted none."""
-    first, last = _gpm(before).get(ELAPSED), _gpm(now).get(ELAPSED)
-    return None if first is None or last is None or last <= first else last - first
+    elapsed = last[ELAPSED] - first[ELAPSED]
+    return _share((last[part] - first[part]) / elapsed) if elapsed > 0 else None
 
 
 def _gauge(before: dict[str, Any], now: dict[str, Any], metric: str) -> float | None:
     """What GPM says of the time between its own two samples, where those are our two readings."""
     since, percent = now["gpm"].get("since"), _gpm(now).get(metric)
-    if percent is None or since is None or abs(since - before["at"]) > 0.2 * (now["at"] - before["at"]):
+    if percent is None or since is None or not _is_of_pair(since, before, now):
         return None
     return _share(percent / 100)
+
+
+def _is_of_pair(since: float, before: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Did what the child measured since then begin with the earlier reading?"""
+    return abs(since - before["at"]) <= 0.2 * (now["at"] - before["at"])
 
 
 def _share(value: float) -> float | None:
@@ -175,9 +151,11 @@ def _tensor(before: dict[str, Any], now: dict[str, Any]) -> tuple[str, float]:
 
 
 def _busy_share(before: dict[str, Any], now: dict[str, Any]) -> float | None:
+    """Of the time in which a kernel ran; of a slice, of which no driver says that, of its SM cycles with work."""
     first, last = before["values"].get("utilisation"), now["values"].get("utilisation")
-    if first is not None and last is not None:
-        return float(first + last) / 2
+    if first is not None and last is not None:  # the driver's own, of the last second only
+        share = _gauge(before, now, BUSY_GAUGE)
+        return float(first + last) / 2 if share is None else share
     share = _ratio(before, now, SM_ACTIVE)
     return _gauge(before, now, SM_ACTIVE_GAUGE) if share is None else share
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pynvml
 
-# Gauges between the two samples, in percent (2–13) and MiB/s; from 248 on, counts since the driver came up.
-GAUGES = (2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13)
+# Gauges between the two samples, in percent (1–13) and MiB/s; from 248 on, counts since the driver came up.
+GAUGES = (1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13)
 COUNTERS = (248, 249, 250, 251, 252, 253, 254, 257, 258, 259, 260)
 APART_S = 0.12  # samples nearer than 100 ms say nothing
 TRIES_MOST = 3

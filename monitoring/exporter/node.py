@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
@@ -24,7 +23,6 @@ class Device:
     counters: Counters = field(default_factory=Counters)
     is_fresh: bool = True
     has_slices: bool = False
-    cycles_a_clock: int | None = None  # what one clock adds to the driver's counter of elapsed cycles, once seen
 
     @property
     def labels(self) -> tuple[str, str, str, str, str]:
@@ -79,16 +77,7 @@ class Node:
         device = self.devices.setdefault(one["uuid"], Device(one, index))
         if device.is_fresh and gpu_before and device.reading is not one:
             gap_most_s = self.collect_s * GAP_INTERVALS
-            increase = increase_between(
-                device.reading,
-                one,
-                gpu_before=gpu_before,
-                gpu=whole,
-                gap_most_s=gap_most_s,
-                cycles_a_clock=device.cycles_a_clock,
-            )
-            if increase and increase.cycles_a_clock:  # the fewest: the clock is never taken for lower than it was
-                device.cycles_a_clock = min(increase.cycles_a_clock, device.cycles_a_clock or sys.maxsize)
+            increase = increase_between(device.reading, one, gpu_before=gpu_before, gpu=whole, gap_most_s=gap_most_s)
             if increase and not has_slices:
                 device.counters.add(increase, one["at"])
             if energy is not None and one["at"] - device.reading["at"] <= gap_most_s:

@@ -1,68 +1,71 @@
-"""Pairs of readings in which a job began or ended: the clock jumped, and the upper bound must hold, closely."""
+"""Pairs of readings: which clock counts for them, and how much of their time was busy."""
 
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from monitoring.exporter.counting import ELAPSED, TENSOR, increase_between
+from monitoring.exporter.counting import BUSY_GAUGE, ELAPSED, TENSOR, TENSOR_GAUGE, Increase, increase_between
 
-IDLE_MHZ, BUSY_MHZ, MMA = 345, 1980, 0.55
-SECOND = 1.0
+IDLE_MHZ, CAPPED_MHZ, BUSY_MHZ = 345, 1368, 1980
+BEGAN, LENGTH_S = 100.0, 5.0
 
 
-def reading(at: float, *, clock_mhz: int, elapsed: float | None, tensor: float) -> dict[str, Any]:
-    counters = {} if elapsed is None else {ELAPSED: elapsed, TENSOR: tensor}
-    values = {"sm_clock_mhz": clock_mhz, "sm_clock_most_mhz": BUSY_MHZ, "utilisation": 0.5}
-    return {"at": at, "values": values, "gpm": {"values": counters}}
+def reading(at: float, *, clock_mhz: int | None, gauges: dict[str, float] | None = None, **more: Any) -> dict[str, Any]:
+    values = {"utilisation": 0.5} | ({} if clock_mhz is None else {"sm_clock_mhz": clock_mhz})
+    gpm = {"since": at - LENGTH_S, "values": {TENSOR_GAUGE: 50.0} | (gauges or {})}
+    return {"at": at, "values": values, "clock": {}, "gpm": gpm} | more
 
 
-def pair(busy: float, *, begins: bool, per: int, length_s: float = SECOND) -> tuple[dict[str, Any], dict[str, Any]]:
-    """`busy`: of the pair, at its end (a job begins) or its beginning (one ends); idle for the rest."""
-    busy_clocks, idle_clocks = busy * length_s * BUSY_MHZ * 1e6, (1 - busy) * length_s * IDLE_MHZ * 1e6
-    clocks = (IDLE_MHZ, BUSY_MHZ) if begins else (BUSY_MHZ, IDLE_MHZ)
-    before = reading(0.0, clock_mhz=clocks[0], elapsed=0.0, tensor=0.0)
-    after = reading(
-        length_s, clock_mhz=clocks[1], elapsed=(busy_clocks + idle_clocks) * per, tensor=busy_clocks * MMA * per
+def between(before: dict[str, Any], after: dict[str, Any]) -> Increase:
+    found = increase_between(before, after, gpu_before=before, gpu=after, gap_most_s=60)
+    assert found is not None
+    return found
+
+
+def clock_mhz(first: int | None, last: int | None, clock: dict[str, float]) -> float:
+    before = reading(BEGAN, clock_mhz=first)
+    return between(before, reading(BEGAN + LENGTH_S, clock_mhz=last, clock=clock)).clock_hz / 1e6
+
+
+@pytest.mark.parametrize("first", [IDLE_MHZ, 1327, BUSY_MHZ])
+def test_what_was_looked_at_between_two_readings_is_their_clock(first: int) -> None:
+    assert clock_mhz(first, 1327, {"since": BEGAN + 0.002, "mhz": CAPPED_MHZ}) == CAPPED_MHZ
+
+
+@pytest.mark.parametrize("clock", [{}, {"since": BEGAN - LENGTH_S, "mhz": 1}, {"since": BEGAN + 3, "mhz": 1}])
+def test_without_looks_at_just_this_pair_the_higher_end_counts(clock: dict[str, float]) -> None:
+    assert clock_mhz(IDLE_MHZ, BUSY_MHZ, clock) == BUSY_MHZ
+    assert clock_mhz(BUSY_MHZ, 1900, clock) == BUSY_MHZ  # their mean may be below what was done
+
+
+def test_without_any_clock_the_tensor_pipes_are_not_measured() -> None:
+    found = between(reading(BEGAN, clock_mhz=None), reading(BEGAN + LENGTH_S, clock_mhz=None))
+    assert (found.tensor_source, found.clock_hz) == ("", 0)
+
+
+@pytest.mark.parametrize("per", [1, 16, 132])
+def test_counters_are_a_share_of_the_same_clock(per: int) -> None:
+    counted = [{ELAPSED: 0.0, TENSOR: 0.0}, {ELAPSED: 9e9 * per, TENSOR: 3e9 * per}]
+    before, after = (
+        reading(BEGAN + each * LENGTH_S, clock_mhz=1400, gauges=values, clock={"since": BEGAN, "mhz": CAPPED_MHZ})
+        for each, values in enumerate(counted)
     )
-    return before, after
+    found = between(before, after)
+    assert (found.tensor_source, found.tensor_share) == ("gpm_counter", pytest.approx(1 / 3))
+    assert found.clock_hz == CAPPED_MHZ * 1e6
 
 
-def cycles_of(before: dict[str, Any], after: dict[str, Any], cycles_a_clock: int | None = None) -> float:
-    found = increase_between(before, after, gpu_before=before, gpu=after, gap_most_s=60, cycles_a_clock=cycles_a_clock)
-    assert found is not None
-    return found.seconds * found.clock_hz * found.tensor_share
+def test_busy_is_what_gpm_says_of_the_whole_pair() -> None:
+    before = reading(BEGAN, clock_mhz=BUSY_MHZ)
+    assert between(before, reading(BEGAN + LENGTH_S, clock_mhz=BUSY_MHZ, gauges={BUSY_GAUGE: 15.5})).busy_seconds == (
+        pytest.approx(0.155 * LENGTH_S)
+    )
 
 
-@given(busy=st.floats(0.01, 0.99), begins=st.booleans(), per=st.sampled_from([1, 16, 132]))
-def test_a_job_that_begins_or_ends_in_a_pair_is_counted_by_what_it_did(busy: float, begins: bool, per: int) -> None:
-    before, after = pair(busy, begins=begins, per=per)
-    did = busy * SECOND * BUSY_MHZ * 1e6 * MMA
-    assert cycles_of(before, after, per) == pytest.approx(did, rel=1e-6)
-    assert cycles_of(before, after) >= did * (1 - 1e-9)  # not known yet: never less
-
-
-@given(clock=st.sampled_from([IDLE_MHZ, 1410, BUSY_MHZ]), per=st.sampled_from([1, 16, 132]))
-def test_a_clock_that_stands_still_shows_what_a_clock_counts(clock: int, per: int) -> None:
-    before = reading(0.0, clock_mhz=clock, elapsed=1e12, tensor=0.0)
-    after = reading(2.003, clock_mhz=clock, elapsed=1e12 + clock * 1e6 * per * 2.0, tensor=0.0)
-    found = increase_between(before, after, gpu_before=before, gpu=after, gap_most_s=60)
-    assert found is not None
-    assert found.cycles_a_clock == pytest.approx(per, rel=0.01)
-
-
-def test_a_clock_that_jumped_and_came_back_shows_nothing() -> None:
-    before = reading(0.0, clock_mhz=IDLE_MHZ, elapsed=0.0, tensor=0.0)
-    after = reading(1.0, clock_mhz=IDLE_MHZ, elapsed=(0.5 * IDLE_MHZ + 0.5 * BUSY_MHZ) * 1e6, tensor=0.0)
-    found = increase_between(before, after, gpu_before=before, gpu=after, gap_most_s=60)
-    assert found is not None
-    assert found.cycles_a_clock is None
-
-
-def test_without_the_counters_the_higher_clock_counts() -> None:
-    before = reading(0.0, clock_mhz=IDLE_MHZ, elapsed=None, tensor=0.0)
-    after = reading(1.0, clock_mhz=BUSY_MHZ, elapsed=None, tensor=0.0)
-    found = increase_between(before, after, gpu_before=before, gpu=after, gap_most_s=60)
-    assert found is not None
-    assert found.clock_hz == BUSY_MHZ * 1e6
+@pytest.mark.parametrize(
+    "gpm", [{}, {"since": BEGAN, "values": {}}, {"since": BEGAN + 3, "values": {BUSY_GAUGE: 15.5}}]
+)
+def test_without_it_busy_is_the_mean_of_both_ends(gpm: dict[str, Any]) -> None:
+    before = reading(BEGAN, clock_mhz=BUSY_MHZ)
+    after = reading(BEGAN + LENGTH_S, clock_mhz=BUSY_MHZ) | {"gpm": gpm}
+    assert between(before, after).busy_seconds == 0.5 * LENGTH_S

@@ -38,7 +38,7 @@ def grown(before: Scrape, after: Scrape, name: str = "gpu_observed_seconds_total
 
 
 def test_a_hung_gpu_blocks_no_scrape_and_leaves_the_other_seven(running: Running) -> None:
-    running.control("hang 3")
+    running.control("hang 3")  # what looks at the clocks hangs on it too
     began = time.monotonic()
     running.scrape()
     assert time.monotonic() - began < DEADLINE_S

@@ -265,7 +265,7 @@ def _is_close(one: Ran) -> bool:
 
 def _is_near(one: Ran) -> bool:
     """A busy machine reads late, and each of a run's changes of load (its start, its choice, its end) is between two
-    readings; what was done there is taken to be the higher of both."""
+    looks; what was done there is taken to be at the higher clock."""
     factor = 2 if one.asked.sparsity == "2:4" else 1
     highest = max(one.asked.cycles_s, Asked("training", profile=one.asked.profile).cycles_s)
     between = CHANGES * READ_EVERY_S * highest * one.asked.gpus
