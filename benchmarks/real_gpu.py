@@ -34,6 +34,7 @@ HOOK, REPORT = CHECKOUT / "monitoring/exporter/hook", CHECKOUT / "monitoring/exp
 TOKEN, NODE, JOB, USER = "benchmark", "gpu001", 4711, "nobody"
 COLLECTS_S = (5, 1)  # as on a node, and more often
 IDLE_S, SCRAPES, APART_S, BEGINS_S = 3.0, 60, 0.25, 60
+SEEN_S = 0.5  # a scrape right after another shows what that one read
 TOO_LOW = 0.995  # of what was done: an upper bound below that is none
 SUMS, OF_TRUTH = ("tensor_clock_cycles", "observed_seconds", "busy_seconds"), "of what it was"
 NODE_GPUS = 8
@@ -167,13 +168,26 @@ class Bench:
         time.sleep(IDLE_S)
         began, before = time.monotonic(), self.scrapes()
         self._hooks("start")
+        drawn = self._drawn()
         flop, busy_s = load.communicate("\n")[0].split() if load else ("0", "0")
         for one in self.exporters.values() if self.is_root and load else ():
             one.declare(flop, phase.kind)
         time.sleep(IDLE_S)
         ended, after = time.monotonic(), self.scrapes()
         self._hooks("end")
+        for collect_s, share in self._drawn_since(drawn).items() if self.is_root else ():
+            say(f"{phase.name}_every_{collect_s}s_energy", share, OF_TRUTH, "1")
         self._say(phase, Did(int(flop), float(busy_s), ended - began), before, after)
+
+    def _drawn(self) -> tuple[float, dict[int, float]]:
+        """Joules by the driver and by each exporter, which has just seen another owner."""
+        time.sleep(SEEN_S)
+        seen = {collect_s: one.sum("gpu_energy_joules_total") for collect_s, one in self.scrapes().items()}
+        return self.gpu.energy_j(), seen
+
+    def _drawn_since(self, before: tuple[float, dict[int, float]]) -> dict[int, float]:
+        true_j, seen = self._drawn()
+        return {collect_s: (last - before[1][collect_s]) / (true_j - before[0]) for collect_s, last in seen.items()}
 
     def _load(self, phase: Phase) -> Any:
         what = [phase.kind, str(phase.work_s), str(phase.pause_s), str(phase.times)]

@@ -50,7 +50,7 @@ struct shared {
 /* Faults of one GPU, as the control file has them now. */
 struct fault {
     int lost, hung, nan, broken;
-    unsigned slow_ms, resets;
+    unsigned slow_ms, costly_ms, resets;
     unsigned long long ecc_corrected, ecc_uncorrected;
 };
 

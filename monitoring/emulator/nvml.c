@@ -233,6 +233,13 @@ struct field { unsigned id, scope; int64_t at_us, latency_us; unsigned type; nvm
     union { double number; unsigned ui; unsigned long long ull; } value; };
 enum { TYPE_UINT = 1, TYPE_ULL = 3 };
 
+static void work(long ms) {
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    for (long until = now.tv_sec * 1000 + now.tv_nsec / 1000000 + ms; now.tv_sec * 1000 + now.tv_nsec / 1000000 < until;)
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+}
+
 static void field_read(const struct device *device, struct field *field) {
     const struct counted *counted = &shared->kept[device->index].counted;
     const struct fault *fault = &emulated.faults[device->gpu];
@@ -241,7 +248,7 @@ static void field_read(const struct device *device, struct field *field) {
     case 3: field->value.ull = fault->ecc_corrected; return;
     case 4: field->value.ull = fault->ecc_uncorrected; return;
     case 82: field->type = TYPE_UINT, field->value.ui = load_of(device)->temperature_c + 4; return;
-    case 83: field->value.ull = (uint64_t)(counted->energy / UNIT); return;
+    case 83: work(fault->costly_ms), field->value.ull = (uint64_t)(counted->energy / UNIT); return;
     case 138: case 139: field->value.ull = (uint64_t)(counted->nvlink / UNIT >> 10); return; /* KiB */
     case 143: field->value.ull = fault->ecc_uncorrected; return;
     case 142: case 144: case 145: field->value.ull = 0; return;

@@ -125,8 +125,8 @@ int configuration_read(void) {
 }
 
 /* ---- faults: lines `lost 3`, `hang 5`, `hang-init`, `xid NUMBER GPU CODE`, `ecc GPU CORRECTED UNCORRECTED`,
- * `reset GPU TIMES`, `nan GPU`, `broken GPU` (each metric fails by itself), `slow GPU MS`, `old-driver`, `driver-gone`,
- * `driver-starts TIMES` */
+ * `reset GPU TIMES`, `nan GPU`, `broken GPU` (each metric fails by itself), `slow GPU MS`, `costly GPU MS` (of
+ * CPU, to read its energy), `old-driver`, `driver-gone`, `driver-starts TIMES` */
 
 static struct fault *fault_of(unsigned gpu) { return gpu < GPUS_MOST ? &emulated.faults[gpu] : NULL; }
 
@@ -148,6 +148,7 @@ static void fault_read(const char *key, const char *value) {
     else if (!strcmp(key, "nan")) fault->nan = 1;
     else if (!strcmp(key, "broken")) fault->broken = 1;
     else if (!strcmp(key, "slow")) fault->slow_ms = first;
+    else if (!strcmp(key, "costly")) fault->costly_ms = first;
     else if (!strcmp(key, "reset")) fault->resets = first;
     else if (!strcmp(key, "ecc")) fault->ecc_corrected = first, fault->ecc_uncorrected = second;
 }

@@ -54,9 +54,8 @@ class Exporter:
         self.collector.close()
 
     def collect(self) -> None:
-        self.collector.collect()
+        self.collector.collect(self.spool.follow())
         self.node.expire(time.monotonic() - self.collect_s * GAP_INTERVALS)
-        self.spool.follow()
         self.reports.read()
         self._map_write()
 

@@ -1,6 +1,7 @@
 """The collecting process, the only one that speaks to the driver. It reads what it is asked and may be killed any time.
 
-    standard input    one line a collection: [0, 1, …], the GPUs to read, in this order
+    standard input    one line a collection: {"gpus": [0, 1, …], "fully": [1]}, the GPUs to read, in this order, and
+                      those of them of which also what costs much is to be read now
     standard output   one JSON object a line: {"hello": …} once; {"reading": …} or {"failed": index, "reason": …} for
                       each GPU, as soon as it is read; {"xid": code, "uuid": …}; {"driver": reason}, the end
 
@@ -79,12 +80,12 @@ def xids_tell(gpus: dict[int, Gpu]) -> None:
             say(xid=int(event.eventData), uuid=uuid)
 
 
-def collect(gpus: dict[int, Gpu], asked: list[int]) -> None:
-    for index in asked:
+def collect(gpus: dict[int, Gpu], asked: dict[str, list[int]]) -> None:
+    for index in asked["gpus"]:
         try:
             if index not in gpus:
                 gpus[index] = Gpu(index)
-            say(reading=gpus[index].read())
+            say(reading=gpus[index].read(fully=index in asked["fully"]))
         except pynvml.NVMLError as error:
             gpus.pop(index, None)
             if error.value in DRIVER_ERRORS:

@@ -14,7 +14,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,11 +43,11 @@ class Child:
         self._text = b""
         self.has_greeted = False
 
-    def ask(self, indices: Sequence[int]) -> None:
+    def ask(self, indices: Sequence[int], fully: Collection[int] = ()) -> None:
         """Raises Ended."""
         assert self.process.stdin is not None
         try:
-            self.process.stdin.write((json.dumps(list(indices)) + "\n").encode())
+            self.process.stdin.write((json.dumps({"gpus": list(indices), "fully": list(fully)}) + "\n").encode())
         except OSError:
             raise Ended from None
 
@@ -102,11 +102,15 @@ class Collector:
         self._driver_wait_s = 0.0
         self._driver_next_at = 0.0
 
-    def collect(self) -> None:
-        """Read every GPU that answers. Takes at most one deadline for each that stops answering meanwhile."""
+    def collect(self, changed: Collection[str] = ()) -> None:
+        """Read every GPU that answers. Takes at most one deadline for each that stops answering meanwhile.
+
+        `changed`: by UUID, devices that another job owns than at the last collection; their GPUs are read fully.
+        """
         began = time.monotonic()
+        devices = self.node.devices
         try:
-            self._collect()
+            self._collect({devices[uuid].ordinal for uuid in changed if uuid in devices})
         finally:
             self._probe()
             self._corpses = [process for process in self._corpses if process.poll() is None]
@@ -123,7 +127,7 @@ class Collector:
 
     # ---- the child that reads all
 
-    def _collect(self) -> None:
+    def _collect(self, fully: Collection[int]) -> None:
         left: list[int] | None = None
         for _ in range(2 * GPUS_MOST):
             if not self._ready():
@@ -132,7 +136,7 @@ class Collector:
                 left = [index for index in range(self._count) if index not in self._apart]
             assert self._child is not None
             try:
-                self._child.ask(left)
+                self._child.ask(left, fully)
             except Ended:  # since the last collection: no GPU's doing
                 self._drop_child()
                 continue

@@ -67,8 +67,8 @@ class Clock:
 class Seldom:
     """Values of one GPU that a real driver is slow to tell, as they were last read: counters, which go on meanwhile.
 
-    Where they are cheap each reading reads them. Elsewhere the thread does, as often as their part of the CPU allows:
-    an H100's are up to 20 s old.
+    Where they are cheap each reading reads them. Elsewhere the thread does, as often as their part of the CPU allows
+    (an H100's are up to 20 s old), and the reading with which a job is seen to begin or end: its energy is its own.
     """
 
     def __init__(self, read: Callable[[], dict[str, Any]]) -> None:
@@ -76,6 +76,7 @@ class Seldom:
         self.every_s = 0.0
         self._read = read
         self._next_at = 0.0
+        self._lock = threading.Lock()  # counters: what was read first must not be kept last
 
     @property
     def is_cheap(self) -> bool:
@@ -87,11 +88,12 @@ class Seldom:
 
     def read(self) -> None:
         """Raises NVMLError."""
-        at, cpu_s = time.monotonic(), time.thread_time()
-        self.values = self._read()
-        cost_s = time.thread_time() - cpu_s
-        self.every_s = cost_s * SELDOM_PART if cost_s > CHEAP_S else 0.0
-        self._next_at = at + self.every_s
+        with self._lock:
+            at, cpu_s = time.monotonic(), time.thread_time()
+            self.values = self._read()
+            cost_s = time.thread_time() - cpu_s
+            self.every_s = cost_s * SELDOM_PART if cost_s > CHEAP_S else 0.0
+            self._next_at = at + self.every_s
 
 
 def look_always(gpus: dict[int, Gpu]) -> None:

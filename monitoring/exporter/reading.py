@@ -66,9 +66,9 @@ class Gpu:
         if not self.slices and gpm.is_supported(self.handle):
             self.pair = gpm.Pair(lambda sample: pynvml.nvmlGpmSampleGet(self.handle, sample))
 
-    def read(self) -> dict[str, Any]:
-        """Raises NVMLError."""
-        if self.seldom.is_cheap:
+    def read(self, *, fully: bool = False) -> dict[str, Any]:
+        """`fully`: also what costs much. Raises NVMLError."""
+        if fully or self.seldom.is_cheap:
             self.seldom.read()
         values = _fields(self.handle, FIELDS) | self.seldom.values
         looked = maybe(clock_now, self.handle)

@@ -55,8 +55,9 @@ class Spool:
                     events.append(event)
         return {"spool": name, "oldest": oldest, "newest": newest, "events": events}
 
-    def follow(self) -> None:
-        """Take over what was written since the last time."""
+    def follow(self) -> set[str]:
+        """Take over what was written since the last time. Answers the devices, by UUID, that changed their owner."""
+        before = dict(self.owners)
         for file in self._files("events"):
             inode, name = os.fstat(file.fileno()).st_ino, _head(file)
             if name != self._name:
@@ -68,6 +69,7 @@ class Spool:
                     self._take_from(older, self._offset if is_known else 0)
                 self._inode, self._offset = inode, 0
             self._offset = self._take_from(file, self._offset)
+        return {uuid for uuid in before.keys() | self.owners.keys() if before.get(uuid) != self.owners.get(uuid)}
 
     def _take_from(self, file: BinaryIO, offset: int) -> int:
         file.seek(offset)

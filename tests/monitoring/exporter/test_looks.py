@@ -123,3 +123,20 @@ def test_at_the_power_cap_the_upper_bound_is_what_was_done(exporter_on: Callable
     cycles_s = truth.clock_mhz * 1e6 * truth.shares["mma"]
     assert rises["tensor_clock_cycles"] / rises["observed_seconds"] == pytest.approx(cycles_s, rel=0.03)
     assert rises["busy_seconds"] / rises["observed_seconds"] == pytest.approx(truth.utilisation, rel=0.001)
+
+
+def test_where_energy_is_seldom_read_a_job_s_is_its_own_all_the_same(exporter_on: Callable[..., Any]) -> None:
+    truth = profiles.truth("h100-580", "fp8")
+    with exporter_on("h100-580", 1) as running:
+        running.well(1)
+        running.control("costly 0 8")  # every 24 s then
+        time.sleep(2 * WATCHED_S)
+        running.hook("start", 17, "0")
+        running.job_file(17, "emulator-load", "fp8")
+        before = running.until(lambda now: now.labels("gpu_job_info")).value("gpu_energy_joules_total")
+        time.sleep(WATCHED_S)
+        still = running.scrape().value("gpu_energy_joules_total")
+        running.hook("end", 17, "0")
+        after = running.until(lambda now: not now.labels("gpu_job_info")).value("gpu_energy_joules_total")
+    assert still == before
+    assert after - before == pytest.approx(truth.power_mw / 1000 * WATCHED_S, rel=0.25)
