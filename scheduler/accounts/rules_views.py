@@ -13,6 +13,7 @@ from portal.web.requests import PersonRequest
 from scheduler.accounts import selectors
 from scheduler.accounts.keeping_views import cluster_kept, form_done
 from scheduler.clusters import rules
+from scheduler.clusters.errors import ShareUsed
 from scheduler.clusters.models import Cluster
 from scheduler.clusters.reserved import reservations_seen
 from scheduler.clusters.rule_forms import RuleForm, SliceForm
@@ -39,6 +40,21 @@ def _add(form: SliceForm, request: PersonRequest) -> None:
     given = form.cleaned_data
     parts, whole = given["share"]
     rules.slice_add(gpu_type=given["gpu_type"], parent=given["parent"], parts=parts, whole=whole, person=request.user)
+
+
+@require_POST
+@login_required
+def slice_forget(request: PersonRequest, name: str, gpu_type: str) -> HttpResponse:
+    found = cluster_kept(request, name)
+    if not any(row.share for row in rules.types_seen(found) if row.gpu_type == gpu_type):
+        raise Http404
+    try:
+        rules.slice_forget(gpu_type=gpu_type, person=request.user)
+    except ShareUsed as refused:
+        messages.error(request, str(refused))
+    else:
+        messages.success(request, _("The share is forgotten. Make it known anew, so that jobs can use the slice."))
+    return redirect("accounts:rules", name)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

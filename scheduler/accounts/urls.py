@@ -14,6 +14,7 @@ urlpatterns = [
     path("<slug:name>/switch-off/", keeping_views.cluster_switch_off, name="cluster_switch_off"),
     path("<slug:name>/rules/", rules_views.cluster_rules, name="rules"),
     path("<slug:name>/rules/slices/", rules_views.slice_add, name="slice_add"),
+    path("<slug:name>/rules/slices/<str:gpu_type>/forget/", rules_views.slice_forget, name="slice_forget"),
     path("<slug:name>/rules/<slug:kind>/", rules_views.rule_edit, name="rule_edit"),
     path("<slug:name>/rules/<slug:kind>/drop/", rules_views.rule_drop, name="rule_drop"),
     path("<slug:name>/live/", views.cluster_live, name="cluster_live"),

@@ -49,6 +49,19 @@ class ShareFixed(ClusterRefusal):
         return _("%(type)s is %(share)s of %(parent)s, and stays so.") % self.words
 
 
+class ShareUsed(ClusterRefusal):
+    """Jobs have used the slice."""
+
+    def __init__(self, gpu_type: str) -> None:
+        super().__init__(gpu_type)
+        self.gpu_type = gpu_type
+
+    def __str__(self) -> str:
+        return _("Jobs have used %(type)s: its share stays, because what was charged is compared with it.") % {
+            "type": self.gpu_type
+        }
+
+
 class SliceRefused(ClusterRefusal):
     class Why(Enum):
         NOT_LESS = auto()

@@ -68,7 +68,7 @@ class GpuSlice(models.Model):
     """A GPU type that is a part of another one (NVIDIA MIG): `parts` of the `whole` compute slices of a `parent`.
 
     Its jobs use the parent's allocations; a GPU-second of it costs parts/whole of one of the parent's. What was charged
-    with a share is compared with that share for ever, so a row never changes.
+    with a share is compared with that share for ever, so a row never changes, and goes only while no job has used it.
     """
 
     gpu_type = models.CharField(max_length=32, unique=True)  # Slurm's GRES type, in lower case
@@ -84,7 +84,22 @@ class GpuSlice(models.Model):
                 name="gpu_slice_is_a_part",
             )
         ]
-        triggers = [pgtrigger.Protect(name="gpu_slice_never_changes", operation=pgtrigger.Update)]
+        triggers = [
+            pgtrigger.Protect(name="gpu_slice_never_changes", operation=pgtrigger.Update),
+            # Whoever mistyped one forgets it and makes it known anew; later it is what charges are compared with.
+            pgtrigger.Trigger(
+                name="gpu_slice_used_stays",
+                operation=pgtrigger.Delete,
+                when=pgtrigger.Before,
+                func="""
+                    IF EXISTS (SELECT 1 FROM settlement_record WHERE gpu_type = OLD.gpu_type)
+                        OR EXISTS (SELECT 1 FROM jobs_job WHERE gpu_type = OLD.gpu_type) THEN
+                        RAISE EXCEPTION 'jobs have used %', OLD.gpu_type USING ERRCODE = 'restrict_violation';
+                    END IF;
+                    RETURN OLD;
+                """,
+            ),
+        ]
 
 
 @track()

@@ -16,7 +16,7 @@ from quotas.allocations.models import Allocation
 from scheduler.clusters.errors import NoCpuPartition, SliceRefused
 from scheduler.clusters.models import Cluster, GpuSlice, Partition, QosRule
 from scheduler.clusters.qos_rules import SANDBOX_LIMITS, PersonLimits, own_limits
-from scheduler.clusters.services import gpu_slice_add, qos_rule_set
+from scheduler.clusters.services import gpu_slice_add, gpu_slice_forget, qos_rule_set
 from scheduler.clusters.slices import Share, Slices, slices_read
 
 # What NVIDIA calls a slice ends so: 1g.10gb, 3g.40gb. Slurm's gres.conf mostly keeps that in the type's name.
@@ -62,7 +62,7 @@ def slice_choices(seen: list[TypeSeen]) -> list[str]:
 
 
 def slice_add(*, gpu_type: str, parent: str, parts: int, whole: int, person: User) -> GpuSlice:
-    """Makes a slice known, for ever: what is charged with its share stays comparable with it.
+    """Makes a slice known; once a job has used it for ever, so that what was charged stays comparable with its share.
 
     Raises SliceRefused, ShareFixed.
     """
@@ -70,6 +70,12 @@ def slice_add(*, gpu_type: str, parent: str, parts: int, whole: int, person: Use
     _check_slice(gpu_type, parent, parts, whole, slices_read())
     with transaction.atomic(), acting(person, "slice_add"):
         return gpu_slice_add(gpu_type=gpu_type, parent=parent, parts=parts, whole=whole)
+
+
+def slice_forget(*, gpu_type: str, person: User) -> None:
+    """Raises ShareUsed."""
+    with acting(person, "slice_forget"):
+        gpu_slice_forget(gpu_type=gpu_type)
 
 
 def _check_slice(gpu_type: str, parent: str, parts: int, whole: int, known: Slices) -> None:

@@ -2,12 +2,12 @@
 
 from dataclasses import asdict, dataclass
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from portal.clock import now
 from scheduler.clusters.adapters.limits import ReservationInfo
 from scheduler.clusters.adapters.protocol import ClusterAdapter, ClusterError, ControllerStatus, PartitionInfo, QueueJob
-from scheduler.clusters.errors import ShareFixed
+from scheduler.clusters.errors import ShareFixed, ShareUsed
 from scheduler.clusters.models import Cluster, GpuSlice, Partition, QosRule, Reservation, Snapshot
 from scheduler.clusters.occupancy import occupancy_of
 
@@ -146,6 +146,15 @@ def gpu_slice_add(*, gpu_type: str, parent: str, parts: int, whole: int) -> GpuS
     if (row.parent, row.parts, row.whole) != (parent.lower(), parts, whole):
         raise ShareFixed(row.gpu_type, f"{row.parts}/{row.whole}", row.parent)
     return row
+
+
+def gpu_slice_forget(*, gpu_type: str) -> None:
+    """Takes a share back that was mistyped. Forgotten twice is forgotten. Raises ShareUsed once jobs have used it."""
+    try:
+        with transaction.atomic():
+            GpuSlice.objects.filter(gpu_type=gpu_type).delete()
+    except IntegrityError as error:
+        raise ShareUsed(gpu_type) from error
 
 
 def qos_rule_set(

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.http import HttpResponse
@@ -14,6 +15,8 @@ from quotas.allocations.models import Allocation
 from quotas.programmes.models import Programme
 from scheduler.clusters.models import Cluster, GpuSlice, Partition, QosRule, Reservation
 from scheduler.clusters.qos_rules import SANDBOX_LIMITS, PersonLimits, person_limits
+from scheduler.jobs.models import Job
+from scheduler.settlement.models import Record
 from tests.counting import QUERIES_MOST, queries_of
 from tests.quotas import makers
 
@@ -135,6 +138,47 @@ def test_what_is_no_slice_is_refused_beside_its_field(window: Client, changed: d
     assert answer.status_code == 422
     assert field in answer.context["slice_form"].errors
     assert not GpuSlice.objects.exists()
+
+
+def forget(window: Client, gpu_type: str = SLICE["gpu_type"]) -> HttpResponse:
+    return window.post(reverse("accounts:slice_forget", args=["local", gpu_type]), follow=True)
+
+
+def test_a_mistyped_share_is_forgotten_and_made_known_anew(window: Client, operator: User) -> None:
+    add(window, SLICE | {"share": "2/7"})
+    assert "Forget that h100_1g.10gb is 2/7 of a GPU?" in page(window)
+    assert "The share is forgotten." in forget(window).content.decode()
+    assert "Share unknown" in page(window)
+    assert forget(window).status_code == 404
+    add(window, SLICE)
+    assert "1/7 of an H100" in page(window)
+    events = GpuSlice.pgh_event_model.objects.order_by("pgh_id")  # type: ignore[attr-defined]
+    assert [(row.pgh_label, row.parts, row.pgh_context["user"]) for row in events] == [
+        ("created", 2, operator.pk),
+        ("deleted", 2, operator.pk),
+        ("created", 1, operator.pk),
+    ]
+
+
+@pytest.mark.parametrize("of", ["record", "job"])
+def test_a_share_that_jobs_have_used_is_never_forgotten(
+    window: Client, cluster: Cluster, project: Project, programme: Programme, researcher: User, of: str
+) -> None:
+    add(window, SLICE)
+    if of == "record":
+        Record.objects.create(
+            cluster=cluster, job_id_raw=7, submit_at=now(), charge=uuid4(), job_id="7", account="a", user="u",
+            gpu_type=SLICE["gpu_type"], gpus=1, elapsed_s=60, gpu_seconds=60, read_at=now(),
+        )  # fmt: skip
+    else:
+        Job.objects.create(
+            cluster=cluster, project=project, allocation=makers.award(project, programme), person=researcher,
+            unix_account="u", name="n", gpu_type=SLICE["gpu_type"], gpus_per_node=1, nodes=1, time_limit_s=60,
+            created_at=now(), updated_at=now(),
+        )  # fmt: skip
+    assert "Jobs have used h100_1g.10gb" in forget(window).content.decode()
+    assert GpuSlice.objects.count() == 1
+    assert "1/7 of an H100" in page(window)
 
 
 def test_a_type_that_somebody_has_gpu_hours_of_becomes_no_slice(

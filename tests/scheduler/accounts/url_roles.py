@@ -34,6 +34,8 @@ ROWS = [
     Row("accounts:rule_edit", 404, args=sandbox_rule, post={}, operator=422, second_operator=422),
     Row("accounts:rule_drop", 404, args=sandbox_rule, post={}, **OPERATORS),
     Row("accounts:slice_add", 404, args=cluster_name, post={}, operator=422, second_operator=422),
+    # The table's cluster has no slice: nothing there is to be forgotten.
+    Row("accounts:slice_forget", 404, args=lambda world: [*cluster_name(world), "h100_1g.10gb"], post={}),
     Row("accounts:cluster_new", 404, operator=200, second_operator=200),
     Row("accounts:cluster_new", 404, post=NEW, **OPERATORS),
     Row("accounts:cluster_new", 404, post={}, operator=422, second_operator=422),
