@@ -55,6 +55,7 @@ class Exporter:
 
     def collect(self) -> None:
         self.collector.collect(self.spool.follow())
+        self.spool.show()
         self.node.expire(time.monotonic() - self.collect_s * GAP_INTERVALS)
         self.reports.read()
         self._map_write()

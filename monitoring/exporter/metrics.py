@@ -208,7 +208,7 @@ class NodeCollector:
         yield from (gpus, up, failures, xids, seconds, stuck, refused, version)
 
     def _owners(self, fresh: list[Device]) -> Iterator[Metric]:
-        owners = dict(self.spool.owners)
+        owners = self.spool.shown
         jobs = GaugeMetricFamily(
             "nvidia_gpu_jobId", "Slurm's number of the job that owns the GPU, 0 without", labels=LABELS
         )

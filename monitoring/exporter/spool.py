@@ -33,6 +33,7 @@ class Spool:
     directory: Path
     booted_at: float = 0.0  # what was owned before ended with the node
     owners: dict[str, Owner] = field(default_factory=dict)  # by UUID
+    shown: dict[str, Owner] = field(default_factory=dict)  # the same when the GPUs were last read
     _name: str = ""
     _inode: int = 0
     _offset: int = 0
@@ -70,6 +71,10 @@ class Spool:
                 self._inode, self._offset = inode, 0
             self._offset = self._take_from(file, self._offset)
         return {uuid for uuid in before.keys() | self.owners.keys() if before.get(uuid) != self.owners.get(uuid)}
+
+    def show(self) -> None:
+        """What was read since `follow` is the new owners': from here on they may be seen beside it."""
+        self.shown = dict(self.owners)
 
     def _take_from(self, file: BinaryIO, offset: int) -> int:
         file.seek(offset)

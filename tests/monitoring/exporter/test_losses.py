@@ -207,7 +207,8 @@ def gaps_of(done: Course, job: int) -> tuple[float, float]:
         began, ended = first - ages[first], second - ages[second]
         inside = max(0.0, min(ended, high) - max(began, low))
         grown = seen[second] - seen[first] if seen[second] >= seen[first] else seen[second]
-        is_gap = second - first > 2.5 * SCRAPE_S
+        scraped = [at for at in seen if first <= at <= second]
+        is_gap = max(after - before for before, after in pairwise(sorted(scraped))) > 2.5 * SCRAPE_S
         if inside and not is_gap:
             covered += inside
         if is_gap or not low <= began <= ended <= high:
