@@ -115,7 +115,8 @@ DATABASES = {"default": env.db("DATABASE_URL", default="postgres:///saola")}
 DATABASES["default"]["CONN_MAX_AGE"] = 600  # a new one costs the server 20 ms of CPU: as much as a request
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 # PostgreSQL keeps the plan of what a connection asks again and again: a fifth of a submission's time.
-DATABASES["default"]["OPTIONS"] = {"server_side_binding": True, "prepare_threshold": 5}
+# Beside what the address says (sslmode).
+DATABASES["default"].setdefault("OPTIONS", {}).update(server_side_binding=True, prepare_threshold=5)
 # Several groups of tests run on one server: each names a database of its own, copied from one that was migrated.
 DATABASES["default"]["TEST"] = {
     "NAME": "test_saola" + env("TEST_DB_SUFFIX", default=""),

@@ -46,9 +46,7 @@ TRIED_AGAIN = {
     # The hold was taken, so the balance is there: Slurm's limit is behind it, as after a resumption or a top-up.
     "qos_limit": (ACCOUNT_LATE_S, "limit_late"),
 }
-TAKEN_ALONG = (
-    MOST_AT_ONCE - 1
-)  # three at a time, some 10 ms each: all are over before the last one's researcher would notice
+TAKEN_ALONG = MOST_AT_ONCE - 1  # three side by side, some 10 ms each: over before their researcher would notice
 # Of their scripts: escaped, they pass through the wrapper's 4 MiB together with one of the longest that there are.
 ROOM_ALONG = 200_000
 RETRY_FIRST_S, RETRY_LIMIT_S = 5, 120  # how long until the next attempt: doubled each time
@@ -133,8 +131,8 @@ def _others_begin(job: Job, moment: datetime) -> list[Job]:
         room, taken = ROOM_ALONG, []
         waiting = waiting.order_by("created_at")
         for pk, made, length in waiting.values_list("pk", "attempts", Length("script"))[:TAKEN_ALONG]:
-            room -= length
-            if room >= 0 and orders[pk][1] == made + 1:
+            if length <= room and orders[pk][1] == made + 1:
+                room -= length
                 taken.append(pk)
         if not taken:
             return []

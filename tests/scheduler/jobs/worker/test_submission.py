@@ -168,10 +168,11 @@ def test_nobody_elses_and_nothing_that_is_not_due_is_taken_along(submitter, seco
 def test_long_scripts_do_not_go_together(submitter, allocation, slurm):
     script = "#!/bin/bash\ntrue\n" + "# dài\n" * 20_000
     jobs = [submit(submitter, allocation, name=f"n{number}", script=script) for number in range(3)]
+    submit(submitter, allocation, name="short")
     attempt(jobs[0], slurm)
-    assert [request.name for request in slurm.requests] == ["n0", "n1"]
+    assert [request.name for request in slurm.requests] == ["n0", "n1", "short"]
     attempt(jobs[2], slurm)
-    assert [request.name for request in slurm.requests] == ["n0", "n1", "n2"]
+    assert [request.name for request in slurm.requests] == ["n0", "n1", "short", "n2"]
 
 
 @pytest.mark.django_db(transaction=True)
